@@ -1,0 +1,49 @@
+"""One backend per process: KERAS_BACKEND chooses it, and a missing one fails the run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+BACKENDS = ("tensorflow", "jax", "torch")
+DEFAULT = BACKENDS[0]
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile(
+    "full", settings.get_profile("ci"), derandomize=False, max_examples=1000, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if BACKEND not in BACKENDS or importlib.util.find_spec(BACKEND) is None:
+        raise pytest.UsageError(
+            f"KERAS_BACKEND={BACKEND!r} is not an installed backend; expected one of {BACKENDS}"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop, rather than skip, the dear tests that run on the default backend only."""
+    if BACKEND == DEFAULT:
+        return
+    dropped = [item for item in items if item.get_closest_marker("one_backend")]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """The backend of this process."""
+    return BACKEND
