@@ -12,6 +12,9 @@ from convsmith.transforms.base import KernelTransform
 
 EPSILON = 1e-5
 
+# Keras's inferred types are too vague to check against.
+ops: Any = keras.ops
+
 
 @keras.saving.register_keras_serializable(package="convsmith")
 def standardize(kernel: Any, epsilon: float = EPSILON) -> Any:
@@ -43,7 +46,7 @@ def standardize(kernel: Any, epsilon: float = EPSILON) -> Any:
     and Weight Standardization", 2019, arXiv:1903.10520.
     """
     _check_epsilon(epsilon)
-    tensor = keras.ops.convert_to_tensor(kernel)
+    tensor = ops.convert_to_tensor(kernel)
     given = keras.backend.standardize_dtype(tensor.dtype)
     if given.startswith("complex"):
         raise DtypeError(
@@ -69,12 +72,12 @@ def standardize(kernel: Any, epsilon: float = EPSILON) -> Any:
             argument="kernel",
             value=shape,
         )
-    wide = tensor if given == "float64" else keras.ops.cast(tensor, "float32")
+    wide = tensor if given == "float64" else ops.cast(tensor, "float32")
     axes = tuple(range(len(shape) - 1))
-    centred = wide - keras.ops.mean(wide, axis=axes, keepdims=True)
-    variance = keras.ops.mean(keras.ops.square(centred), axis=axes, keepdims=True)
-    result = centred * keras.ops.rsqrt(variance + epsilon)
-    return keras.ops.cast(result, given) if "float" in given else result
+    centred = wide - ops.mean(wide, axis=axes, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)
+    result = centred * ops.rsqrt(variance + epsilon)
+    return ops.cast(result, given) if "float" in given else result
 
 
 @keras.saving.register_keras_serializable(package="convsmith")
