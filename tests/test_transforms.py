@@ -14,7 +14,7 @@ from convsmith.errors import ArgumentError, DtypeError, KernelError
 
 
 @keras.saving.register_keras_serializable(package="tests")
-def negate(kernel: Any) -> Any:
+def flip_signs(kernel: Any) -> Any:
     return -kernel
 
 
@@ -100,8 +100,8 @@ def test_names() -> None:
         "standardize",
         transforms.Standardize(0.1),
         transforms.standardize,
-        negate,
-        ["standardize", negate],
+        flip_signs,
+        ["standardize", flip_signs],
         (transforms.Standardize(0.2),),
         [],
     ],
@@ -136,10 +136,12 @@ def test_a_registered_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from convsmith.transforms import registry
 
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
-    transforms.register("negate", lambda: negate)
-    assert transforms.get("negate") is negate
-    with pytest.raises(ArgumentError, match=r"transforms.register\('negate'.*expected a name oth"):
-        transforms.register("negate", lambda: negate)
+    transforms.register("flip_signs", lambda: flip_signs)
+    assert transforms.get("flip_signs") is flip_signs
+    with pytest.raises(
+        ArgumentError, match=r"transforms.register\('flip_signs'.*expected a name oth"
+    ):
+        transforms.register("flip_signs", lambda: flip_signs)
     with pytest.raises(ArgumentError, match="and a callable"):
         transforms.register("three", 3)  # type: ignore[arg-type]
 
@@ -166,5 +168,7 @@ def test_what_is_no_transform_is_refused(identifier: Any, words: str) -> None:
 
 @pytest.mark.parametrize("transform", [lambda kernel: kernel, unregistered])
 def test_functions_that_cannot_be_found_again_are_not_saved(transform: Any) -> None:
-    with pytest.raises(ArgumentError, match="can't be found again when the model is loaded"):
+    with pytest.raises(
+        ArgumentError, match="can't be found again when a model that uses it is loaded"
+    ):
         transforms.serialize(transform)

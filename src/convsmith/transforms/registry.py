@@ -152,13 +152,11 @@ def serialize(transform: Transform | None) -> dict[str, Any] | None:
     if transform is None:
         return None
     known = transform if _is_function(transform) else type(transform)
-    registered = keras.saving.get_registered_name(known)
-    if keras.saving.get_registered_object(registered) is not known:
-        kind = "function" if _is_function(transform) else "object"
+    if keras.saving.get_registered_object(keras.saving.get_registered_name(known)) is None:
         raise ArgumentError(
             compose(
                 f"kernel_transform={transform!r}",
-                f"is a {kind} that can't be found again when the model is loaded",
+                "can't be found again when a model that uses it is loaded",
                 expected="one registered with Keras",
                 fix="@keras.saving.register_keras_serializable() above its definition "
                 "(a lambda needs a def)",
