@@ -24,7 +24,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 CHECKS: dict[str, list[str]] = {
     "ruff check": [str(BIN / "ruff"), "check", "--quiet"],
     "ruff format": [str(BIN / "ruff"), "format", "--check", "--quiet"],
-    "pyright": [str(BIN / "pyright")],
+    "pyright": [str(BIN / "pyright"), "--pythonpath", sys.executable],
     "lint-imports": [str(BIN / "lint-imports")],
 }
 # Two processes share few cores: one thread each is faster than fighting for them.

@@ -1,0 +1,26 @@
+"""The command `convsmith`: arguments and printing only.
+
+Nothing here imports Keras or NumPy at module level: the help stays instant, and `--backend` can
+still choose. Each command imports what it needs once its arguments are known.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from convsmith.cli import info, predict, train
+from convsmith.cli.app import app
+from convsmith.cli.failures import exit_code
+
+__all__ = ["info", "main", "predict", "train"]
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0, or 2 with one line on stderr when the request can't be met."""
+    given = list(sys.argv[1:] if args is None else args)
+    try:
+        status = app(args=given, prog_name="convsmith", standalone_mode=False)
+    except BaseException as error:
+        status = exit_code(error, debug="--debug" in given)
+    sys.exit(status if isinstance(status, int) else 0)
