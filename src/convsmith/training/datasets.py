@@ -7,8 +7,9 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,7 @@ def load(source: str) -> Dataset:
         DataError: if it isn't there, or doesn't hold labelled images.
     """
     if source == "mini":
-        with (resources.files("convsmith") / "data" / "mini_mnist.npz").open("rb") as handle:
-            return _from_npz(handle, source)
+        return _from_npz(resources.files("convsmith") / "data" / "mini_mnist.npz", source)
     if source == "mnist":
         return _from_arrays(_download_mnist(), source)
     path = Path(source)
@@ -85,10 +85,11 @@ def _download_mnist() -> dict[str, np.ndarray]:
     return dict(zip(KEYS, (x_train, y_train, x_test, y_test), strict=True))
 
 
-def _from_npz(file: Path | IO[bytes], name: str) -> Dataset:
+def _from_npz(file: Traversable, name: str) -> Dataset:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
+        with file.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(_not_npz(name, "it holds a single array (.npy)"))
             missing = [key for key in KEYS if key not in archive]
             if missing:
