@@ -115,7 +115,7 @@ class Checkpoints:
             file = self.folder / found["model"]
         except (KeyError, TypeError) as error:
             raise DataError(compose(str(state), "damaged checkpoint")) from error
-        model, _ = model_file.load(file)
+        model, _ = model_file.load(file, to_train=True)
         return model, rows
 
 

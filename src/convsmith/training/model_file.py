@@ -38,8 +38,12 @@ def save(path: Path, model: keras.Model, extras: Extras) -> None:
             archive.writestr(_EXTRA, json.dumps(asdict(extras)))
 
 
-def load(path: Path) -> tuple[keras.Model, Extras]:
+def load(path: Path, *, to_train: bool = False) -> tuple[keras.Model, Extras]:
     """Load a model in safe mode (no code from the file runs), with its extras if it has any.
+
+    Args:
+        path: The `.keras` file.
+        to_train: Whether to restore the optimizer and its state too.
 
     Raises:
         DataError: if the file is missing, isn't a whole `.keras` file or names unknown layers.
@@ -60,7 +64,7 @@ def load(path: Path) -> tuple[keras.Model, Extras]:
             compose(str(path), "corrupt or incomplete model file", expected=expected)
         ) from error
     try:
-        model: Any = keras.saving.load_model(path, safe_mode=True)
+        model: Any = keras.saving.load_model(path, safe_mode=True, compile=to_train)
     except Exception as error:  # whatever a damaged or foreign file provokes inside Keras
         reason = str(error).strip().splitlines()
         raise DataError(
