@@ -1,0 +1,385 @@
+"""Convolutions with a given kernel: an array or the name of a filter."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from convsmith import engine, geometry, kernels
+from convsmith.errors import ArgumentError, DtypeError, KernelError, ShapeError, compose
+from convsmith.kernels.layout import numeric_array
+from convsmith.layers.arguments import (
+    SPATIAL_AXES,
+    DataFormat,
+    Shape,
+    as_floating,
+    check_input_shape,
+    input_shape_of,
+    output_sizes,
+    resolved_data_format,
+    stored_padding,
+    stored_padding_mode,
+    stored_padding_value,
+)
+
+# Keras's inferred types are too vague to check against.
+ops: Any = keras.ops
+
+
+class FixedConvolution(keras.layers.Layer):
+    """What the three ranks share."""
+
+    spatial_rank: ClassVar[int]
+
+    def __init__(
+        self,
+        kernel: Any,
+        strides: Any = 1,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        *,
+        padding_mode: Any = "constant",
+        padding_value: float | None = None,
+        channel_axis: str | None = "auto",
+        layout: str | None = None,
+        trainable: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(trainable=trainable, **kwargs)
+        rank = self.spatial_rank
+        self.strides = geometry.normalize_tuple(strides, rank, "strides")
+        self.padding = stored_padding(padding, rank)
+        self.data_format: DataFormat = resolved_data_format(data_format)
+        self.dilation_rate = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
+        self.padding_mode = stored_padding_mode(padding_mode, rank)
+        self.padding_value = stored_padding_value(padding_value)
+        self.channel_axis = _checked_channel_axis(channel_axis)
+        self.kernel_name = kernel if isinstance(kernel, str) else None
+        array = fixed_kernel(kernel, rank, layout)
+        if self.channel_axis is None and array.ndim == rank + 2 and array.shape[-2] != 1:
+            raise KernelError(
+                compose(
+                    f"kernel of shape {array.shape}",
+                    f"mixes {array.shape[-2]} channels",
+                    expected="a kernel for one channel, since channel_axis=None",
+                    fix='channel_axis="auto"',
+                ),
+                argument="kernel",
+                value=array.shape,
+            )
+        self._array = array
+        self._pattern = self._written_pattern()
+        # A weight that is created fixed stays so when a whole model is made trainable.
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=array.shape,
+            initializer=_Exactly(array),
+            trainable=trainable,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Check the input, then call the layer."""
+        shape = input_shape_of(args[0] if args else kwargs.get("inputs"))
+        if shape is not None:
+            self._check_input(shape)
+        return super().__call__(*args, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the kernel fits the input."""
+        self._check_input(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return the filtered inputs."""
+        inputs = as_floating(inputs, self.compute_dtype)
+        names = self._positions()
+        return engine.conv(
+            self._pattern,
+            inputs,
+            ops.cast(self.kernel, inputs.dtype),
+            padding=dict(
+                zip(names, geometry.normalize_padding(self.padding, len(names)), strict=True)
+            ),
+            padding_mode=dict(
+                zip(
+                    names,
+                    geometry.normalize_padding_mode(self.padding_mode, len(names)),
+                    strict=True,
+                )
+            ),
+            padding_value=self.padding_value,
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """Return the shape of the output for an input shape, None where it isn't known."""
+        self._check_input(input_shape)
+        rank, array = self.spatial_rank, self._array
+        last = self.data_format == "channels_last"
+        start = 1 if last or self.channel_axis is None else 2
+        sizes = output_sizes(
+            input_shape[start : start + rank],
+            array.shape[:rank],
+            self.strides,
+            self.padding,
+            self.dilation_rate,
+        )
+        channels = 1 if self.channel_axis is None else input_shape[-1 if last else 1]
+        if array.ndim > rank:
+            each = array.ndim == rank + 1
+            channels = array.shape[-1] * (channels if each else 1)
+        elif self.channel_axis is None:
+            return (input_shape[0], *sizes)
+        return (input_shape[0], *sizes, channels) if last else (input_shape[0], channels, *sizes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, the kernel as a name or as nested lists."""
+        rank = self.spatial_rank
+        letters = kernels.LAYOUTS[rank][0]
+        layouts = {rank: letters[:rank], rank + 1: letters[:rank] + "O", rank + 2: letters}
+        kernel: Any = self.kernel_name
+        if kernel is None:
+            # Every floating dtype's values are exact in float64, and so in JSON.
+            values = self._array.astype(np.float64).tolist()
+            kernel = {"values": values, "dtype": self._array.dtype.name}
+        return {
+            **super().get_config(),
+            "kernel": kernel,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
+            "padding_mode": self.padding_mode,
+            "padding_value": self.padding_value,
+            "channel_axis": self.channel_axis,
+            "layout": None if self.kernel_name else layouts[self._array.ndim],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the layer that `get_config` described."""
+        kernel = config["kernel"]
+        if isinstance(kernel, dict):
+            kernel = np.asarray(kernel["values"], dtype=_dtype_named(kernel["dtype"]))
+        return super().from_config({**config, "kernel": kernel})
+
+    def _positions(self) -> tuple[str, ...]:
+        return ("d", "h", "w")[3 - self.spatial_rank :]
+
+    def _written_pattern(self) -> str:
+        rank = self.spatial_rank
+        names = self._positions()
+        windows = " ".join(
+            f"({stride}{name}+{dilation}k{name})"
+            for name, stride, dilation in zip(names, self.strides, self.dilation_rate, strict=True)
+        )
+        # Axes after the taps: none (one filter), n (a bank), or i n (channels mixed).
+        extra = ("", "n", "i n")[self._array.ndim - rank]
+        channel, result = (("c", "c"), ("c", "(c n)"), ("i", "n"))[self._array.ndim - rank]
+        if self.channel_axis is None:
+            extra, channel = extra.replace("i", "1"), ""
+            result = "n" if extra else ""
+        kernel = f"{' '.join(f'k{name}' for name in names)} {extra}"
+        outputs = " ".join(names)
+        if self.data_format == "channels_last":
+            pattern = f"b {windows} {channel}, {kernel} -> b {outputs} {result}"
+        else:
+            pattern = f"b {channel} {windows}, {kernel} -> b {result} {outputs}"
+        return " ".join(pattern.split()).replace(" ,", ",")
+
+    def _check_input(self, shape: Any) -> None:
+        where, shape = f"{type(self).__name__} {self.name!r}", tuple(shape)
+        rank = self.spatial_rank
+        if self.channel_axis is None:
+            if len(shape) != rank + 1:
+                raise ShapeError(
+                    compose(
+                        where,
+                        f"the input has {len(shape)} axes",
+                        expected=f"{rank + 1} axes (batch, {', '.join(SPATIAL_AXES[-rank:])}), "
+                        "since channel_axis=None",
+                        received=f"shape {shape}",
+                        fix="x[None] for a single sample"
+                        if len(shape) == rank
+                        else 'channel_axis="auto" for inputs with channels',
+                    ),
+                    argument="inputs",
+                    value=shape,
+                )
+            return
+        check_input_shape(where, shape, rank, self.data_format)
+        channels = shape[-1 if self.data_format == "channels_last" else 1]
+        if self._array.ndim == rank + 2 and self._array.shape[-2] != channels:
+            kernels.as_kernel(self._array, rank, channels)  # refuses, and says what would fit
+
+
+class _Exactly:
+    """An initializer that returns an array, and never broadcasts it."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.convert_to_tensor(self.array, dtype=dtype)
+
+
+def fixed_kernel(kernel: Any, rank: int, layout: str | None) -> NDArray[Any]:
+    """Return the checked array: one filter, a bank (..., n), or one that mixes channels.
+
+    Raises:
+        ArgumentError: an unknown name or layout.
+        DtypeError: complex entries.
+        KernelError: what `kernels.as_kernel` refuses, or axes that fit none of the three.
+    """
+    array = kernels.get(kernel, ndim=rank) if isinstance(kernel, str) else numeric_array(kernel)
+    letters = kernels.LAYOUTS[rank][0]
+    layouts = {rank: letters[:rank], rank + 1: letters[:rank] + "O", rank + 2: letters}
+    if array.ndim not in layouts:
+        raise KernelError(
+            compose(
+                f"kernel={kernel!r}" if isinstance(kernel, str) else f"kernel of {array.shape}",
+                f"has {array.ndim} axes",
+                expected=f"{rank} (one filter for every channel), {rank + 1} (a bank, stacked on "
+                f"the last axis) or {rank + 2} ({letters}, mixing channels)",
+                fix=f"FixedConv{array.ndim}D" if array.ndim in (1, 2, 3) else "numpy.squeeze",
+            ),
+            argument="kernel",
+            value=array.shape,
+        )
+    if array.dtype.kind == "c":
+        raise DtypeError(
+            compose(
+                f"kernel of dtype {array.dtype}",
+                "is complex, and the layer's weights are real",
+                expected="real numbers",
+                fix="two layers, for kernel.real and kernel.imag",
+            ),
+            argument="kernel",
+            value=array.dtype,
+        )
+    # Who states the layout has settled which axis counts the filters.
+    stated = layout.upper() if isinstance(layout, str) else layout
+    filters = None
+    if isinstance(stated, str) and len(stated) == array.ndim:
+        filters = array.shape[stated.index("O")] if "O" in stated else 1
+    checked = kernels.as_kernel(array, rank, filters=filters, layout=stated or layouts[array.ndim])
+    kept = [*checked.shape[:rank], *checked.shape[len(checked.shape) - array.ndim + rank :]]
+    return checked.reshape(kept)
+
+
+def _checked_channel_axis(channel_axis: Any) -> str | None:
+    if channel_axis is None or channel_axis == "auto":
+        return channel_axis
+    raise ArgumentError(
+        compose(
+            f"channel_axis={channel_axis!r}",
+            "is not a choice",
+            expected='"auto" (where data_format says), or None for inputs without channel axis',
+            fix='data_format="channels_first" or "channels_last"',
+        ),
+        argument="channel_axis",
+        value=channel_axis,
+    )
+
+
+def _dtype_named(name: str) -> Any:
+    # NumPy knows bfloat16 by its type only, not by its name.
+    return np.float32 if name.startswith("bfloat") else np.dtype(name)
+
+
+@keras.saving.register_keras_serializable(package="convsmith")
+class FixedConv1D(FixedConvolution):
+    """Filter signals with a given kernel, which isn't trained unless asked.
+
+    Equation: as `FixedConv2D` with the width as the only spatial axis.
+
+    Args and Raises: as `FixedConv2D`; the kernel is ``(width,)``, ``(width, n)`` or
+    ``(width, in, out)``.
+
+    Shapes: input ``(batch, width, channels)``, or as `data_format` and `channel_axis` say.
+
+    Example:
+        >>> tuple(FixedConv1D([-1.0, 1.0])(keras.ops.ones((2, 8, 3))).shape)
+        (2, 7, 3)
+
+    Source: none.
+    """
+
+    spatial_rank = 1
+
+
+@keras.saving.register_keras_serializable(package="convsmith")
+class FixedConv2D(FixedConvolution):
+    """Filter images with a given kernel, which isn't trained unless asked.
+
+    Equation: with the taps ``p = (S*h + D*kh - top, S*w + D*kw - left)``
+
+    - one filter ``(kh, kw)``: ``y[b, h, w, c] = sum over kh, kw of x[b, p, c] * k[kh, kw]``;
+    - a bank ``(kh, kw, n)``: ``y[b, h, w, c*N + n] = sum over kh, kw of
+      x[b, p, c] * k[kh, kw, n]``;
+    - mixing channels ``(kh, kw, i, o)``: ``y[b, h, w, o] = sum over kh, kw, i of
+      x[b, p, i] * k[kh, kw, i, o]``.
+
+    Gradients flow through it to earlier layers.
+
+    Args:
+        kernel: an array-like (list, NumPy array, any backend's tensor) of one of these shapes,
+            or a name of `convsmith.kernels.names()`.
+        strides: an int, or one for each spatial axis.
+        padding: ``"valid"`` (the default, as in Keras), ``"same"``, ``"same_lower"``,
+            ``"full"``, ``"causal"``, an int, or for each axis an int or ``(low, high)``.
+        data_format: ``"channels_last"`` or ``"channels_first"``; Keras's setting by default.
+        dilation_rate: an int, or one for each spatial axis.
+        padding_mode: as in `convsmith.layers.Conv2D`.
+        padding_value: what ``"constant"`` fills with, 0 by default.
+        channel_axis: ``"auto"``, or None for images without channel axis,
+            ``(batch, height, width)``; one filter then gives the same axes, and a bank or a
+            ``(kh, kw, 1, o)`` kernel adds a channel axis.
+        layout: the letters of the kernel's axes if they aren't ``"HW"``, ``"HWO"`` or
+            ``"HWIO"``, such as ``"OHW"`` or ``"OIHW"``.
+        trainable: whether training moves the kernel. A kernel that was made fixed stays fixed,
+            also when ``model.trainable = True`` is set later.
+
+    Shapes: input ``(batch, height, width, channels)``, or as `data_format` and `channel_axis`
+    say. Floating dtypes; whole numbers (uint8 images) are cast to the compute dtype.
+
+    Raises:
+        ArgumentError: an argument that no input could make right, or an unknown name.
+        DtypeError: a complex kernel.
+        KernelError: a kernel that isn't finite numbers of 2, 3 or 4 axes, whose shape looks
+            like another layout, or whose channels aren't the input's.
+        ShapeError: another number of axes, or a kernel larger than the padded input.
+
+    Example:
+        >>> layer = FixedConv2D("sobel_x", padding="same", padding_mode="edge")
+        >>> tuple(layer(np.ones((1, 8, 8, 3), "uint8")).shape)
+        (1, 8, 8, 3)
+
+    Source: none.
+    """
+
+    spatial_rank = 2
+
+
+@keras.saving.register_keras_serializable(package="convsmith")
+class FixedConv3D(FixedConvolution):
+    """Filter volumes with a given kernel, which isn't trained unless asked.
+
+    Equation: as `FixedConv2D` with the depth as the first spatial axis.
+
+    Args and Raises: as `FixedConv2D`; the kernel is ``(depth, height, width)``, with ``n`` after
+    them for a bank, or ``(depth, height, width, in, out)``.
+
+    Shapes: input ``(batch, depth, height, width, channels)``, or as `data_format` and
+    `channel_axis` say.
+
+    Example:
+        >>> tuple(FixedConv3D("laplacian")(keras.ops.ones((1, 5, 5, 5, 2))).shape)
+        (1, 3, 3, 3, 2)
+
+    Source: none.
+    """
+
+    spatial_rank = 3

@@ -1,0 +1,212 @@
+"""The layers that the contract is run on, each with its definition as the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convsmith import geometry, layers, reference, transforms
+from convsmith.testing.contract import Array, LayerCase, Reference
+
+POSITIONS = ("d", "h", "w")
+
+
+def definition(
+    rank: int,
+    *,
+    strides: Any = 1,
+    padding: Any = "valid",
+    padding_mode: Any = "constant",
+    padding_value: float | None = None,
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    data_format: str = "channels_last",
+    transform: Callable[[Array], Array] = lambda kernel: kernel,
+    activation: Callable[[Array], Array] = lambda outputs: outputs,
+) -> Reference:
+    """Return a convolution layer's outputs as a function of inputs and [kernel, bias]."""
+    names = POSITIONS[3 - rank :]
+    stride = geometry.normalize_tuple(strides, rank, "strides")
+    dilation = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
+    windows = " ".join(f"({s}{n}+{d}k{n})" for n, s, d in zip(names, stride, dilation, strict=True))
+    taps, outputs = " ".join(f"k{n}" for n in names), " ".join(names)
+    pattern = f"b {windows} (g i), {taps} i g o -> b {outputs} (g o)"
+    if data_format == "channels_first":
+        pattern = f"b (g i) {windows}, {taps} i g o -> b (g o) {outputs}"
+    pads = dict(zip(names, geometry.normalize_padding(padding, rank), strict=True))
+    modes = dict(zip(names, geometry.normalize_padding_mode(padding_mode, rank), strict=True))
+
+    def compute(inputs: Array, weights: list[Array]) -> Array:
+        kernel = transform(weights[0])
+        kernel = kernel.reshape(*kernel.shape[:-1], groups, -1)
+        result = reference.conv(
+            pattern,
+            inputs,
+            kernel,
+            padding=pads,
+            padding_mode=modes,
+            padding_value=padding_value,
+            g=groups,
+        )
+        if len(weights) > 1:
+            tail = (1,) * (rank if data_format == "channels_first" else 0)
+            result = result + weights[1].reshape(-1, *tail)
+        return activation(result)
+
+    return compute
+
+
+def standardized(kernel: Array) -> Array:
+    """The formula, in NumPy."""
+    axes = tuple(range(kernel.ndim - 1))
+    return (kernel - kernel.mean(axes)) / np.sqrt(kernel.var(axes) + 1e-5)
+
+
+def pattern_reference(pattern: str, kernel: Any, **options: Any) -> Reference:
+    """Return a fixed layer's outputs: its kernel is the array, not the layer's weight."""
+    array = np.asarray(kernel, "float64")
+    return lambda inputs, weights: reference.conv(pattern, inputs, array, **options)
+
+
+def conv_case(layer_class: type[Any], shape: tuple[int, ...], **kwargs: Any) -> LayerCase:
+    """Return a case whose reference follows from the same arguments."""
+    rank = len(shape) - 2
+    options = {k: v for k, v in kwargs.items() if k not in ("activation", "kernel_transform")}
+    options.pop("use_bias", None)
+    if kwargs.get("activation") == "tanh":
+        options["activation"] = np.tanh
+    if "kernel_transform" in kwargs or "Standardized" in layer_class.__name__:
+        options["transform"] = standardized
+    return LayerCase(
+        layer_class,
+        {"filters": 4, "kernel_size": 3, **kwargs},
+        shape,
+        reference=definition(rank, **{k: v for k, v in options.items() if k not in _SHAPED}),
+    )
+
+
+_SHAPED = ("filters", "kernel_size")
+
+_FILTER = [[1.0, 2.0, 0.5], [-1.0, 0.25, 3.0]]
+_BANK = np.arange(12.0).reshape(2, 3, 2) / 7 - 1
+_MIXING = np.arange(36.0).reshape(2, 3, 3, 2) / 9 - 2
+
+CASES: dict[str, LayerCase] = {
+    "conv1d": conv_case(layers.Conv1D, (2, 9, 3), activation="tanh"),
+    "conv1d causal dilated": conv_case(layers.Conv1D, (2, 9, 3), padding="causal", dilation_rate=2),
+    "conv1d pair": conv_case(
+        layers.Conv1D, (2, 9, 3), padding=(3, 1), padding_mode=("reflect", "edge"), strides=2
+    ),
+    "conv2d": conv_case(layers.Conv2D, (2, 7, 6, 3), padding="same"),
+    "conv2d strides with dilation": conv_case(
+        layers.Conv2D,
+        (2, 9, 8, 3),
+        strides=(2, 3),
+        dilation_rate=(1, 2),
+        padding="same_lower",
+        padding_mode="symmetric",
+        use_bias=False,
+    ),
+    "conv2d groups": conv_case(layers.Conv2D, (2, 6, 7, 6), groups=2, padding="full"),
+    "conv2d per axis": conv_case(
+        layers.Conv2D,
+        (2, 6, 7, 3),
+        kernel_size=(2, 3),
+        padding=((1, 2), "same"),
+        padding_mode=("wrap", ("edge", "constant")),
+    ),
+    "conv2d renormalize": conv_case(
+        layers.Conv2D, (2, 6, 7, 3), padding=1, padding_mode="renormalize"
+    ),
+    "conv2d padding value": conv_case(layers.Conv2D, (2, 6, 7, 3), padding=1, padding_value=2.5),
+    "conv2d transformed": conv_case(
+        layers.Conv2D, (2, 6, 7, 3), kernel_transform=transforms.Standardize(1e-5)
+    ),
+    "conv2d channels first": conv_case(
+        layers.Conv2D, (2, 3, 7, 6), data_format="channels_first", padding="same"
+    ),
+    "conv3d": conv_case(layers.Conv3D, (1, 4, 5, 6, 2), kernel_size=(2, 3, 1), padding="same"),
+    "conv3d reflect": conv_case(
+        layers.Conv3D, (1, 4, 5, 6, 2), padding=(1, (2, 0), 1), padding_mode="reflect", strides=2
+    ),
+    "standardized conv1d": conv_case(layers.StandardizedConv1D, (2, 9, 3)),
+    "standardized conv2d": conv_case(layers.StandardizedConv2D, (2, 6, 7, 3), padding="same"),
+    "standardized conv3d": conv_case(layers.StandardizedConv3D, (1, 4, 5, 6, 2)),
+    "fixed conv1d": LayerCase(
+        layers.FixedConv1D,
+        {"kernel": [1.0, -2.0, 0.5], "padding": "same"},
+        (2, 7, 3),
+        pattern_reference("b (w+kw) c, kw -> b w c", [1.0, -2.0, 0.5], padding="same"),
+    ),
+    "fixed conv2d name": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": "sobel_x", "padding": "same", "padding_mode": "edge"},
+        (2, 6, 7, 3),
+        pattern_reference(
+            "b (h+kh) (w+kw) c, kh kw -> b h w c",
+            [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
+            padding="same",
+            padding_mode="edge",
+        ),
+    ),
+    "fixed conv2d filter": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _FILTER, "strides": 2, "dilation_rate": (2, 1), "padding": "full"},
+        (2, 6, 7, 3),
+        pattern_reference("b (2h+2kh) (2w+kw) c, kh kw -> b h w c", _FILTER, padding="full"),
+    ),
+    "fixed conv2d bank": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _BANK},
+        (2, 6, 7, 3),
+        pattern_reference("b (h+kh) (w+kw) c, kh kw n -> b h w (c n)", _BANK),
+    ),
+    "fixed conv2d mixing": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _MIXING, "padding": ((1, 0), (0, 2)), "padding_mode": "wrap"},
+        (2, 6, 7, 3),
+        pattern_reference(
+            "b (h+kh) (w+kw) i, kh kw i o -> b h w o",
+            _MIXING,
+            padding={"h": (1, 0), "w": (0, 2)},
+            padding_mode="wrap",
+        ),
+    ),
+    "fixed conv2d trainable": LayerCase(
+        layers.FixedConv2D, {"kernel": _FILTER, "trainable": True}, (2, 6, 7, 3)
+    ),
+    "fixed conv2d no channels": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _FILTER, "channel_axis": None},
+        (2, 6, 7),
+        pattern_reference("b (h+kh) (w+kw), kh kw -> b h w", _FILTER),
+        channel_axis=None,
+    ),
+    "fixed conv2d bank no channels": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _BANK, "channel_axis": None},
+        (2, 6, 7),
+        pattern_reference("b (h+kh) (w+kw), kh kw n -> b h w n", _BANK),
+        channel_axis=None,
+    ),
+    "fixed conv2d one to many no channels": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _BANK[:, :, None], "channel_axis": None, "data_format": "channels_first"},
+        (2, 6, 7),
+        pattern_reference("b (h+kh) (w+kw), kh kw n -> b n h w", _BANK),
+        channel_axis=None,
+    ),
+    "fixed conv3d": LayerCase(
+        layers.FixedConv3D,
+        {"kernel": "box", "padding": "same", "padding_mode": "symmetric"},
+        (1, 4, 5, 6, 2),
+        pattern_reference(
+            "b (d+kd) (h+kh) (w+kw) c, kd kh kw -> b d h w c",
+            np.full((3, 3, 3), 1 / 27),
+            padding="same",
+            padding_mode="symmetric",
+        ),
+    ),
+}

@@ -1,0 +1,159 @@
+"""FixedConv layers: kernels that are given."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from convsmith import layers
+from convsmith.errors import ArgumentError, DtypeError, KernelError, ShapeError
+from convsmith.testing.contract import as_numpy
+
+IMAGE = np.random.default_rng(0).uniform(-1, 1, (2, 6, 7, 3)).astype("float32")
+
+
+def test_one_filter_on_every_channel_is_that_filter_on_each() -> None:
+    whole = as_numpy(layers.FixedConv2D("laplacian")(IMAGE))
+    for channel in range(3):
+        alone = layers.FixedConv2D("laplacian")(IMAGE[..., channel : channel + 1])
+        np.testing.assert_allclose(as_numpy(alone)[..., 0], whole[..., channel], atol=1e-5)
+
+
+def test_a_bank_gives_channels_times_filters_with_the_filter_fastest() -> None:
+    bank = np.random.default_rng(1).normal(size=(3, 3, 2))
+    outputs = as_numpy(layers.FixedConv2D(bank)(IMAGE))
+    assert outputs.shape == (2, 4, 5, 6)
+    for filter_index in range(2):
+        alone = as_numpy(layers.FixedConv2D(bank[..., filter_index])(IMAGE))
+        np.testing.assert_allclose(outputs[..., filter_index::2], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_identity_returns_the_input(ndim: int) -> None:
+    layer_class = (layers.FixedConv1D, layers.FixedConv2D, layers.FixedConv3D)[ndim - 1]
+    inputs = np.random.default_rng(2).normal(size=(1, *(5,) * ndim, 2)).astype("float32")
+    outputs = layer_class("identity", padding="same")(inputs)
+    np.testing.assert_array_equal(as_numpy(outputs), inputs)
+
+
+def test_valid_is_the_default_padding() -> None:
+    assert layers.FixedConv2D("box").padding == "valid"
+
+
+def test_fact_06_a_colour_image_in_a_layer_without_channel_axis_is_refused() -> None:
+    layer = layers.FixedConv2D("sobel_x", channel_axis=None)
+    assert tuple(layer(IMAGE[..., 0]).shape) == (2, 4, 5)
+    with pytest.raises(
+        ShapeError,
+        match=r"has 4 axes; expected 3 axes \(batch, height, width\), since channel_axis=None",
+    ):
+        layer(IMAGE)
+
+
+def test_fact_06_images_without_channel_axis_are_refused_unless_told() -> None:
+    with pytest.raises(ShapeError, match="for samples without channel axis"):
+        layers.FixedConv2D("sobel_x")(IMAGE[..., 0])
+
+
+def test_fact_05_a_kernel_in_the_wrong_layout_is_refused() -> None:
+    layer = layers.FixedConv2D(np.ones((2, 2, 1, 3)))
+    with pytest.raises(KernelError, match=r"looks like HWOI .* kernel.transpose\(0, 1, 3, 2\)"):
+        layer(IMAGE)
+    with pytest.raises(KernelError, match=r"looks like OIHW \(PyTorch\)"):
+        layers.FixedConv2D(np.ones((64, 3, 3, 3)))
+    with pytest.raises(KernelError, match=r"looks like OHW \(a bank, filters first\)"):
+        layers.FixedConv2D(np.ones((8, 3, 3)))
+
+
+def test_stating_the_layout_takes_it() -> None:
+    kernel = np.random.default_rng(3).normal(size=(8, 3, 2, 2))
+    stated = layers.FixedConv2D(kernel, layout="OIHW")
+    moved = layers.FixedConv2D(kernel.transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(as_numpy(stated(IMAGE)), as_numpy(moved(IMAGE)))
+    oblong = layers.FixedConv2D(np.ones((7, 3, 3, 3)), layout="HWIO")
+    assert tuple(oblong.kernel.shape) == (7, 3, 3, 3)
+    assert type(oblong).from_config(oblong.get_config()).kernel.shape == (7, 3, 3, 3)
+
+
+def test_the_kernel_is_read_back_exactly_and_saved_exactly() -> None:
+    kernel = np.random.default_rng(4).normal(size=(3, 3)).astype("float32")
+    layer = layers.FixedConv2D(kernel)
+    np.testing.assert_array_equal(as_numpy(layer.kernel.value), kernel)
+    config = json.loads(json.dumps(layer.get_config()))
+    again = layers.FixedConv2D.from_config(config)
+    np.testing.assert_array_equal(as_numpy(again.kernel.value), kernel)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32"])
+def test_saved_configs_keep_the_dtype(dtype: str) -> None:
+    config = layers.FixedConv2D(np.array([[1, 2]], dtype)).get_config()
+    again = layers.FixedConv2D.from_config(config)
+    assert again.get_config() == config
+
+
+def test_the_backends_tensors_are_kernels() -> None:
+    kernel = keras.Variable(np.ones((3, 3), "float32"))
+    for form in (kernel, kernel.value, [[1] * 3] * 3):
+        outputs = as_numpy(layers.FixedConv2D(form)(np.ones((1, 3, 3, 1), "float32")))
+        np.testing.assert_allclose(outputs, 9)
+
+
+def test_fact_09_uint8_images_are_not_truncated() -> None:
+    image = np.full((1, 3, 3, 1), 255, "uint8")
+    for dtype in ("float32", "mixed_bfloat16", "mixed_float16"):
+        outputs = as_numpy(layers.FixedConv2D("box", dtype=dtype)(image))
+        np.testing.assert_allclose(outputs, 255, rtol=1e-2)
+
+
+def test_a_fixed_kernel_stays_fixed_when_the_model_is_made_trainable() -> None:
+    layer = layers.FixedConv2D("box")
+    model = keras.Sequential([keras.Input((6, 7, 3)), layer])
+    assert model.trainable_weights == []
+    model.trainable = True
+    assert model.trainable_weights == []
+    trained = layers.FixedConv2D("box", trainable=True)
+    assert len(trained.trainable_weights) == 1
+    assert len(type(trained).from_config(trained.get_config()).trainable_weights) == 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "error", "words"),
+    [
+        ("sobell", {}, ArgumentError, r"'sobell'\): is not a registered kernel.*'sobel_"),
+        ([1.0, 2.0], {}, KernelError, r"has 1 axes; expected 2 \(one filter .* Try: FixedConv1D"),
+        (np.ones((1,) * 6), {}, KernelError, r"has 6 axes; .* Try: numpy.squeeze"),
+        (np.ones((3, 3), "complex64"), {}, DtypeError, r"is complex, and the layer's weights"),
+        (np.full((3, 3), np.nan), {}, KernelError, r"9 entries that aren't finite"),
+        ([["a"]], {}, KernelError, r"is not a number"),
+        (np.ones((0, 3)), {}, KernelError, r"is empty"),
+        ("box", {"layout": "HWX"}, ArgumentError, r"layout='HWX'\): is not a layout"),
+        ("box", {"channel_axis": -1}, ArgumentError, r"channel_axis=-1: is not a choice"),
+        (
+            np.ones((3, 3, 2, 4)),
+            {"channel_axis": None},
+            KernelError,
+            r"mixes 2 channels; expected a kernel for one channel",
+        ),
+        ("box", {"strides": 0}, ArgumentError, r"strides=0: is too small"),
+        ("box", {"dilation_rate": -1}, ArgumentError, r"dilation_rate=-1: is too small"),
+        ("box", {"padding": "sane"}, ArgumentError, r"padding='sane': is not a known padding"),
+        ("box", {"padding_mode": "mirror"}, ArgumentError, r"Try: padding_mode=\"reflect\""),
+        ("box", {"data_format": "NCHW"}, ArgumentError, r"data_format='NCHW': is not a data f"),
+        ("box", {"padding_value": "x"}, ArgumentError, r"padding_value='x': is not a number"),
+    ],
+)
+def test_refused_when_made(kernel: Any, options: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words):
+        layers.FixedConv2D(kernel, **options)
+
+
+def test_a_kernel_larger_than_the_padded_input_is_refused() -> None:
+    layer = layers.FixedConv2D(np.ones((7, 3)))
+    with pytest.raises(ShapeError, match="the kernel is larger than the padded input"):
+        layer(IMAGE)
+    with pytest.raises(ShapeError, match="axis 'height': the kernel is larger"):
+        layer.compute_output_shape((None, 6, None, 3))

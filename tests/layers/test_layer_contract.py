@@ -1,0 +1,20 @@
+"""Every layer keeps the contract that `convsmith.testing` states."""
+
+from __future__ import annotations
+
+import pytest
+from layer_cases import CASES
+
+from convsmith import layers
+from convsmith.testing.contract import CHECKS
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("name", CASES)
+def test_contract(name: str, check: str) -> None:
+    CHECKS[check](CASES[name])
+
+
+@pytest.mark.backend_free
+def test_every_layer_has_a_case() -> None:
+    assert {case.layer_class.__name__ for case in CASES.values()} == set(layers.__all__)

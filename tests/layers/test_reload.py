@@ -1,0 +1,37 @@
+"""Saved models load in a fresh process whichever of keras and convsmith is imported first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from layer_cases import CASES
+
+from convsmith.testing.contract import check_reload
+
+
+def test_all_layers_reload_when_keras_comes_first() -> None:
+    check_reload(list(CASES.values()), imports=("keras", "convsmith"))
+
+
+@pytest.mark.parametrize(
+    "imports", [("convsmith", "keras"), ("convsmith.ops",), ("convsmith.transforms",)]
+)
+def test_reload_in_other_orders(imports: tuple[str, ...]) -> None:
+    check_reload([CASES["conv2d transformed"], CASES["fixed conv2d bank"]], imports=imports)
+
+
+@pytest.mark.backend_free
+def test_looking_for_keras_does_not_import_it_or_lose_the_hook() -> None:
+    code = """
+import importlib.util, sys
+import convsmith
+assert importlib.util.find_spec("keras") is not None
+assert "keras" not in sys.modules
+import keras
+assert "convsmith.layers" in sys.modules
+assert not any("convsmith" in type(finder).__module__ for finder in sys.meta_path)
+assert type(keras.__spec__.loader).__module__ != "convsmith.registration"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
