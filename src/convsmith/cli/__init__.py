@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from convsmith.cli import info, predict, train
 from convsmith.cli.app import app
-from convsmith.cli.failures import exit_code
+from convsmith.cli.failures import INTERRUPTED, exit_code, interrupted
 
 __all__ = ["info", "main", "predict", "train"]
 
@@ -21,6 +21,8 @@ def main(args: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if args is None else args)
     try:
         status = app(args=given, prog_name="convsmith", standalone_mode=False)
+        if status == INTERRUPTED:  # some versions of Typer turn Ctrl-C into this code
+            interrupted()
     except BaseException as error:
         status = exit_code(error, debug="--debug" in given)
     sys.exit(status if isinstance(status, int) else 0)

@@ -73,9 +73,6 @@ def select(option: str | None) -> str:
             argument="backend",
             value=name,
         )
-    os.environ["KERAS_BACKEND"] = name
-    # TensorFlow reports its libraries at start; none of that is for the user of this command.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" in sys.modules:
         import keras
 
@@ -89,6 +86,9 @@ def select(option: str | None) -> str:
                 argument="backend",
                 value=name,
             )
+    os.environ["KERAS_BACKEND"] = name
+    # TensorFlow reports its libraries at start; none of that is for the user of this command.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return name
 
 

@@ -22,8 +22,7 @@ def exit_code(error: BaseException, *, debug: bool) -> int:
     if debug and not hasattr(error, "exit_code"):
         err.print_exception()
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        err.print("Stopped. Finished epochs are kept: add --resume to continue.")
-        return INTERRUPTED
+        return interrupted()
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "convsmith"
@@ -42,6 +41,11 @@ def exit_code(error: BaseException, *, debug: bool) -> int:
     hint = "" if debug else " Run it again with --debug for the traceback."
     reason = " ".join(str(error).split())[:500]
     return _say(f"unexpected {type(error).__name__}: {reason}.{hint}", BUG)
+
+
+def interrupted() -> int:
+    err.print("Stopped. A training run keeps its finished epochs: add --resume to continue.")
+    return INTERRUPTED
 
 
 def _say(message: str, status: int) -> int:

@@ -106,7 +106,7 @@ def _misfit(conv: str, error: Exception) -> ArgumentError:
             f"--conv {conv}",
             "this layer can't stand in the classifier",
             expected="a layer over 2-D images, made by Layer(filters, kernel_size, activation=...)",
-            received=str(error).strip().splitlines()[0],
+            received=(str(error).strip() or repr(error)).splitlines()[0],
         ),
         argument="conv",
         value=conv,

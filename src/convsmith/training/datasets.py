@@ -73,11 +73,11 @@ def _download_mnist() -> dict[str, np.ndarray]:
     try:
         (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
     except Exception as error:  # Keras raises a bare Exception when the download fails
-        reason = str(error).strip().splitlines()
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise DataError(
             compose(
                 "--data mnist",
-                f"Keras could not download MNIST ({reason[0] if reason else error!r})",
+                f"Keras could not download MNIST ({reason})",
                 fix="--data mini, which is shipped with convsmith, or --data FILE.npz with "
                 "a copy of mnist.npz",
             )

@@ -66,13 +66,13 @@ def load(path: Path, *, to_train: bool = False) -> tuple[keras.Model, Extras]:
     try:
         model: Any = keras.saving.load_model(path, safe_mode=True, compile=to_train)
     except Exception as error:  # whatever a damaged or foreign file provokes inside Keras
-        reason = str(error).strip().splitlines()
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise DataError(
             compose(
                 str(path),
                 "Keras can't load this model",
                 expected=expected,
-                received=reason[0] if reason else repr(error),
+                received=reason,
             )
         ) from error
     return model, extras
