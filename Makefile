@@ -16,7 +16,7 @@ help: ## List the targets.
 		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## Train on the shipped digits; writes model, history and pictures to runs/demo.
-	@$(BIN)/convsmith train --data mini --out $(OUT)
+	@$(BIN)/convsmith train --data mini --epochs 12 --batch-size 64 --out $(OUT) --overwrite
 
 test: $(STAMP) ## Lint, types, dependency rule, and the suite on all three backends.
 	@$(BIN)/python tools/run_tests.py $(ARGS)

@@ -63,6 +63,7 @@ def save_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]
         else:
             # The first epochs' loss is far above the last's, where the difference lies.
             axes.set_yscale("log")
+            axes.yaxis.get_major_locator().set_params(subs=(1.0, 2.0, 5.0))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -87,7 +88,7 @@ def _style(axes: Any, title: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontweight="bold")
     axes.grid(color=FAINT, lw=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, length=0)
+    axes.tick_params(which="both", colors=INK, length=0)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(FAINT)
@@ -103,7 +104,7 @@ def save_kernels(path: Path, kernels: Mapping[str, np.ndarray], *, columns: int 
     if not kernels:
         raise UnsupportedError(compose("plots", "there is no kernel to draw"))
     rows = max(-(-kernel.shape[-1] // columns) for kernel in kernels.values())
-    figure = _figure(figsize=(0.62 * columns * len(kernels) + 0.6, 0.5 * rows + 0.5))
+    figure = _figure(figsize=(0.52 * columns * len(kernels) + 0.3, 0.5 * rows + 0.7))
     panels = figure.subfigures(1, len(kernels), squeeze=False, wspace=0.05)[0]
     for panel, (name, kernel) in zip(panels, kernels.items(), strict=True):
         height, width, channels, count = kernel.shape
@@ -118,6 +119,10 @@ def save_kernels(path: Path, kernels: Mapping[str, np.ndarray], *, columns: int 
             axes.set_axis_off()
             if index < count:
                 _draw_filter(axes, kernel[..., index])
+        if channels != 3:
+            mean = "" if channels == 1 else "mean over the input channels; "
+            note = f"{mean}red above zero, blue below, each on its own scale"
+            panel.supxlabel(note, color=INK, fontsize=8)
     figure.savefig(path, dpi=150)
 
 
