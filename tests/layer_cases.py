@@ -153,9 +153,17 @@ CASES: dict[str, LayerCase] = {
     ),
     "fixed conv2d filter": LayerCase(
         layers.FixedConv2D,
-        {"kernel": _FILTER, "strides": 2, "dilation_rate": (2, 1), "padding": "full"},
+        {
+            "kernel": _FILTER,
+            "strides": 2,
+            "dilation_rate": (2, 1),
+            "padding": "full",
+            "padding_value": 1.5,
+        },
         (2, 6, 7, 3),
-        pattern_reference("b (2h+2kh) (2w+kw) c, kh kw -> b h w c", _FILTER, padding="full"),
+        pattern_reference(
+            "b (2h+2kh) (2w+kw) c, kh kw -> b h w c", _FILTER, padding="full", padding_value=1.5
+        ),
     ),
     "fixed conv2d bank": LayerCase(
         layers.FixedConv2D,

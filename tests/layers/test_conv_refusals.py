@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convsmith import layers
-from convsmith.errors import ArgumentError, ShapeError
+from convsmith.errors import ArgumentError, DtypeError, ShapeError
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,9 @@ def test_fact_02_a_kernel_larger_than_the_padded_input_is_refused(size: int) -> 
 def test_fact_03_an_empty_batch_gives_an_empty_output() -> None:
     outputs = layers.Conv2D(6, 3)(np.zeros((0, 8, 8, 4), "float32"))
     assert tuple(outputs.shape) == (0, 6, 6, 6)
+
+
+def test_text_is_refused() -> None:
+    # Two of the backends have no text at all, and say so themselves.
+    with pytest.raises((DtypeError, TypeError, ValueError), match=r"string|str|dtype|numbers"):
+        layers.Conv2D(4, 3)(np.full((1, 8, 8, 3), "a"))

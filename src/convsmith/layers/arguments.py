@@ -13,7 +13,7 @@ from typing import Any, Literal
 import keras
 
 from convsmith import geometry
-from convsmith.errors import ArgumentError, ShapeError, compose
+from convsmith.errors import ArgumentError, DtypeError, ShapeError, compose
 
 Size = int | None
 Shape = tuple[Size, ...]
@@ -191,7 +191,21 @@ def as_floating(inputs: Any, dtype: str) -> Any:
     """Return the inputs with whole numbers (a uint8 image) cast to the layer's dtype.
 
     Keras leaves them whole, and then the kernel would be truncated or the call refused.
+
+    Raises:
+        DtypeError: the inputs are text.
     """
     given = keras.backend.standardize_dtype(inputs.dtype)
+    if given == "string":
+        raise DtypeError(
+            compose(
+                "inputs of dtype string",
+                "are not numbers",
+                expected="an array of numbers",
+                fix="x.astype('float32')",
+            ),
+            argument="inputs",
+            value=given,
+        )
     whole = given == "bool" or "int" in given
     return ops.cast(inputs, dtype) if whole else inputs

@@ -73,7 +73,7 @@ class FixedConvolution(keras.layers.Layer):
             )
         self._array = array
         self._pattern = self._written_pattern()
-        # A weight that is created fixed stays so when a whole model is made trainable.
+        # A weight that is created fixed stays so when all layers are made trainable.
         self.kernel = self.add_weight(
             name="kernel",
             shape=array.shape,
@@ -340,7 +340,7 @@ class FixedConv2D(FixedConvolution):
         layout: the letters of the kernel's axes if they aren't ``"HW"``, ``"HWO"`` or
             ``"HWIO"``, such as ``"OHW"`` or ``"OIHW"``.
         trainable: whether training moves the kernel. A kernel that was made fixed stays fixed,
-            also when ``model.trainable = True`` is set later.
+            also when ``layer.trainable = True`` is set later.
 
     Shapes: input ``(batch, height, width, channels)``, or as `data_format` and `channel_axis`
     say. Floating dtypes; whole numbers (uint8 images) are cast to the compute dtype.
