@@ -19,7 +19,7 @@ def layer_gradients(layer: Any, inputs: Array, cotangent: Array) -> list[Array]:
     """Return the gradients of ``sum(layer(inputs) * cotangent)`` by the backend's autodiff.
 
     Args:
-        layer: a built layer of one input.
+        layer: a layer of one input.
         inputs: its input.
         cotangent: of the output's shape.
 
@@ -41,6 +41,8 @@ def layer_gradients(layer: Any, inputs: Array, cotangent: Array) -> list[Array]:
     name = keras.backend.backend()
     if name not in backends:
         raise NotImplementedError(f"layer_gradients: no autodiff for backend {name!r}")
+    if not layer.built:
+        layer(inputs)
     return [ops.convert_to_numpy(g) for g in backends[name](layer, inputs, cotangent)]
 
 
@@ -52,7 +54,8 @@ def _tensorflow(layer: Any, inputs: Array, cotangent: Array) -> list[Any]:
     variables = [v.value for v in layer.trainable_variables]
     with tf.GradientTape() as tape:
         tape.watch(tensor)
-        loss = tf.reduce_sum(layer(tensor) * tf.convert_to_tensor(cotangent))
+        outputs = layer(tensor)
+        loss = tf.reduce_sum(outputs * tf.convert_to_tensor(cotangent, outputs.dtype))
     return tape.gradient(loss, [tensor, *variables])
 
 
@@ -75,7 +78,8 @@ def _torch(layer: Any, inputs: Array, cotangent: Array) -> list[Any]:
 
     tensor = ops.convert_to_tensor(inputs).detach().clone().requires_grad_(True)
     variables = [v.value for v in layer.trainable_variables]
-    loss = (layer(tensor) * ops.convert_to_tensor(cotangent)).sum()
+    outputs = layer(tensor)
+    loss = (outputs * ops.convert_to_tensor(cotangent, outputs.dtype)).sum()
     return list(torch.autograd.grad(loss, [tensor, *variables]))
 
 
