@@ -35,33 +35,35 @@ class Checkpoints:
     def begin(self, settings: Settings, data: str, *, resume: bool, overwrite: bool) -> None:
         """Start a new run, or check that the one found may be resumed with these settings."""
         identity = settings.identity() | {"backend": keras.backend.backend(), "fingerprint": data}
-        if self._run.exists():
-            if resume:
-                self._check_same(identity)
-                remove_partial(self.folder)
-                remove_partial(self.out)
-                return
-            if not overwrite:
+        if resume:
+            if not self._run.exists():
                 raise ArgumentError(
                     compose(
-                        f"--out {self.out}",
-                        "this folder already holds a run",
-                        fix="--resume to continue it, --overwrite to replace it, or another --out",
+                        "--resume",
+                        f"{self.out} holds no run to continue",
+                        fix="the --out of the run that was stopped, or start anew without --resume",
                     ),
-                    argument="out",
-                    value=str(self.out),
+                    argument="resume",
+                    value=True,
                 )
-            self._clear()
-        elif resume:
+            self._check_same(identity)
+            remove_partial(self.folder)
+            remove_partial(self.out)
+            return
+        found = [path.name for path in self._all_files() if path.exists()]
+        if found and not overwrite:
             raise ArgumentError(
                 compose(
-                    "--resume",
-                    f"{self.out} holds no run to continue",
-                    fix="the --out of the run that was stopped, or start anew without --resume",
+                    f"--out {self.out}",
+                    "this folder already holds a run",
+                    received=", ".join(found),
+                    fix="--resume to continue it, --overwrite to replace it, or another --out",
                 ),
-                argument="resume",
-                value=True,
+                argument="out",
+                value=str(self.out),
             )
+        for path in self._all_files():
+            path.unlink(missing_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self._run, json.dumps(identity, indent=1))
 
@@ -82,12 +84,15 @@ class Checkpoints:
                 value=identity[key],
             )
 
-    def _clear(self) -> None:
-        # The run's own files only: the folder may hold the user's as well. run.json goes first:
-        # without it what remains no longer passes for a run.
-        self._run.unlink()
-        for path in (*self.folder.iterdir(), *(self.out / name for name in RESULT_FILES)):
-            path.unlink(missing_ok=True)
+    def _all_files(self) -> list[Path]:
+        """Return the run's own files only (the folder may hold the user's as well).
+
+        In an order in which deleting can be interrupted: nothing outlives what refers to it, and
+        `run.json`, by which the rest is known for a run, goes last.
+        """
+        states = [path for path in self.folder.glob("*.json") if path != self._run]
+        models = list(self.folder.glob("*.keras"))
+        return [*(self.out / name for name in RESULT_FILES), *states, *models, self._run]
 
     def _state(self, conv: str) -> Path:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', conv)}.json"
