@@ -119,7 +119,9 @@ class Checkpoints:
             rows = [Row(**row) for row in found["history"]]
             file = self.folder / found["model"]
         except (KeyError, TypeError) as error:
-            raise DataError(compose(str(state), "damaged checkpoint")) from error
+            raise DataError(
+                compose(str(state), "damaged checkpoint", fix="start anew with --overwrite")
+            ) from error
         model, _ = model_file.load(file, to_train=True)
         return model, rows
 
