@@ -1,0 +1,420 @@
+"""`conv`: one notation for every convolution; `plan` and `explain` say what it will do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from convsmith.dtypes import adopt, host_dtype, result_dtype, sum_dtype
+from convsmith.errors import ArgumentError, ShapeError, compose
+from convsmith.lowerings import Target
+from convsmith.lowerings.backend import current
+from convsmith.notation import parse
+from convsmith.planner import Plan, make_plan
+from convsmith.problem import solve
+
+MOST_PLANS = 4096
+
+_plans: dict[Any, Plan] = {}
+
+
+def conv(
+    pattern: str,
+    *operands: Any,
+    padding: Any = "valid",
+    padding_mode: Any = "constant",
+    padding_value: float | None = None,
+    semiring: str = "sum_product",
+    accumulate_dtype: str | None = None,
+    lowering: str | None = None,
+    **sizes: int,
+) -> Any:
+    """Compute any convolution, written as an equation over named axes.
+
+    ``b (2h+kh) i, kh i o -> b h o`` is
+    ``out[b,h,o] = sum over kh,i of x[b, 2h+kh, i] * kernel[kh,i,o]``.
+
+    Args:
+        pattern: operands, ``->`` and output; `convsmith.notation` has the grammar.
+        *operands: tensors of the backend in use, symbolic Keras tensors, NumPy arrays or lists,
+            of the shapes that the pattern says.
+        padding: ``"valid"``, ``"same"`` (TensorFlow's), ``"same_lower"``, ``"full"``,
+            ``"causal"``, an int, ``(low, high)``, or a dict of these by window position, such as
+            ``{"h": "same", "w": (1, 2)}``. Negative amounts crop.
+        padding_mode: what lies beyond the edges: ``"constant"``, ``"edge"``, ``"reflect"``,
+            ``"symmetric"``, ``"wrap"`` (NumPy's words) or ``"renormalize"`` (zeros, then rescaled
+            by the share of taps inside); a pair for the two sides, or a dict by window position.
+        padding_value: fill of ``"constant"``; the semiring's zero unless given.
+        semiring: ``"sum_product"``, ``"max_plus"`` (dilation) or ``"min_plus"`` (erosion).
+        accumulate_dtype: dtype of the sums; float32 for half precision unless given.
+        lowering: None lets the planner choose; a name forces one.
+        **sizes: sizes of axes (``kh=3``) and values of named coefficients (``s=2``).
+
+    Returns:
+        A tensor of the output's shape, in the promoted dtype of the operands.
+
+    Raises:
+        PatternError: the pattern is malformed, or a size can't be found.
+        ShapeError: operands that don't fit, or an output that would be empty.
+        ArgumentError: an argument with a value that no call accepts.
+        DtypeError: dtypes that can't be combined exactly.
+        UnsupportedError: the forced lowering can't compute this.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.arange(5.0, dtype="float32").reshape(1, 5, 1)
+        >>> y = conv("b (h+kh) i, kh i o -> b h o", x, np.ones((2, 1, 1), "float32"))
+        >>> np.asarray(y).ravel().tolist()
+        [1.0, 3.0, 5.0, 7.0]
+    """
+    if any(isinstance(x, keras.KerasTensor) for x in operands):
+        return _symbolic(
+            pattern,
+            operands,
+            {
+                "padding": padding,
+                "padding_mode": padding_mode,
+                "padding_value": padding_value,
+                "semiring": semiring,
+                "accumulate_dtype": accumulate_dtype,
+                "lowering": lowering,
+                **sizes,
+            },
+        )
+    backend = current()
+    tensors = operands
+    for x in operands:
+        if not backend.is_tensor(x):
+            tensors = _to_tensors(operands)
+            break
+    key = (
+        pattern,
+        tuple([tuple(x.shape) for x in tensors]),
+        tuple([x.dtype for x in tensors]),
+        backend.mode(tensors),
+        padding if isinstance(padding, (str, int)) else _frozen(padding),
+        padding_mode if isinstance(padding_mode, str) else _frozen(padding_mode),
+        padding_value,
+        semiring,
+        accumulate_dtype,
+        lowering,
+        tuple(sizes.items()) if sizes else (),
+    )
+    try:
+        found = _plans.get(key)
+    except TypeError:
+        found, key = None, None  # Something unhashable: planning says what is wrong with it.
+    if found is None:
+        found = _new_plan(
+            pattern,
+            [tuple(x.shape) for x in tensors],
+            [_dtype_name(x) for x in tensors],
+            backend.mode(tensors),
+            padding,
+            padding_mode,
+            padding_value,
+            semiring,
+            accumulate_dtype,
+            lowering,
+            sizes,
+        )
+        if key is not None:
+            if len(_plans) >= MOST_PLANS:
+                _plans.clear()
+            _plans[key] = found
+    return found.run(*tensors)
+
+
+def plan(
+    pattern: str,
+    *operands: Any,
+    dtype: str | None = None,
+    mode: str | None = None,
+    padding: Any = "valid",
+    padding_mode: Any = "constant",
+    padding_value: float | None = None,
+    semiring: str = "sum_product",
+    accumulate_dtype: str | None = None,
+    lowering: str | None = None,
+    **sizes: int,
+) -> Plan:
+    """Return what `conv` would do, without doing it.
+
+    Args:
+        pattern: as in `conv`.
+        *operands: tensors, arrays, or plain shapes (tuples of ints and None).
+        dtype: dtype of operands given as shapes; Keras's default float unless given.
+        mode: "eager", "graph", "xla" (TensorFlow), "jit" (JAX), "compiled" (PyTorch); the mode of
+            this call unless given.
+        padding: this and all others as in `conv`.
+
+    Returns:
+        A `Plan`: ``print(plan)`` shows shape arithmetic, cost and choices.
+
+    Raises:
+        PatternError, ShapeError, ArgumentError, DtypeError, UnsupportedError: as in `conv`.
+
+    Example:
+        >>> plan("b (h+kh) i, kh i o -> b h o", (None, 5, 1), (2, 1, 4)).output_shape
+        (None, 4, 4)
+    """
+    shapes = [_shape(x) for x in operands]
+    default = dtype or keras.backend.floatx()
+    dtypes = [
+        default
+        if isinstance(x, tuple)
+        else _dtype_name(x)
+        if hasattr(x, "dtype")
+        else host_dtype(x)
+        for x in operands
+    ]
+    modes = {
+        "tensorflow": ("eager", "graph", "xla"),
+        "jax": ("eager", "jit"),
+        "torch": ("eager", "compiled"),
+    }[current().NAME]
+    if mode is not None and mode not in modes:
+        raise ArgumentError(
+            compose(
+                f"mode={mode!r}",
+                f"is no execution mode of {current().NAME}",
+                expected=f"one of {', '.join(map(repr, modes))}",
+                fix=f"mode={modes[-1]!r}",
+            ),
+            argument="mode",
+            value=mode,
+        )
+    return _new_plan(
+        pattern,
+        shapes,
+        dtypes,
+        mode or current().mode(()),
+        padding,
+        padding_mode,
+        padding_value,
+        semiring,
+        accumulate_dtype,
+        lowering,
+        sizes,
+    )
+
+
+def explain(pattern: str, *operands: Any, **arguments: Any) -> None:
+    """Print the plan of `conv` for these arguments.
+
+    Raises:
+        PatternError, ShapeError, ArgumentError, DtypeError, UnsupportedError: as in `plan`.
+
+    Example:
+        >>> explain("b (h+kh) i, kh i o -> b h o", (1, 5, 1), (2, 1, 4))  # doctest: +ELLIPSIS
+        pattern   b (h+kh) i, kh i o -> b h o
+        ...
+    """
+    print(plan(pattern, *operands, **arguments))
+
+
+def _new_plan(
+    pattern: str,
+    shapes: list[tuple[int | None, ...]],
+    dtypes: list[str],
+    mode: str,
+    padding: Any,
+    padding_mode: Any,
+    padding_value: float | None,
+    semiring: str,
+    accumulate_dtype: str | None,
+    lowering: str | None,
+    sizes: Mapping[str, int],
+) -> Plan:
+    spec = parse(pattern, sizes)
+    problem = solve(
+        pattern,
+        spec,
+        shapes,
+        padding=padding,
+        padding_mode=padding_mode,
+        padding_value=padding_value,
+        semiring=semiring,
+        sizes=sizes,
+    )
+    result = result_dtype(tuple(dtypes))
+    sums = sum_dtype(result, accumulate_dtype)
+    _check_dtype(pattern, result, problem, padding_value)
+    backend = current()
+    target = Target(backend.NAME, mode, backend.device(), sums)
+    made = make_plan(problem, target, dtype=result, compute_dtype=sums, lowering=lowering)
+    native = all(s.lowering == "native" for s in made.steps)
+    if native and sums != result and accumulate_dtype is None and made.steps:
+        # The backends' own convolutions sum half precision in float32 by themselves.
+        target = Target(backend.NAME, mode, backend.device(), result)
+        kept = make_plan(problem, target, dtype=result, compute_dtype=result, lowering=lowering)
+        if all(s.lowering == "native" for s in kept.steps) and backend.sums_halves_wide(target):
+            return kept
+    return made
+
+
+def _check_dtype(pattern: str, result: str, problem: Any, padding_value: float | None) -> None:
+    from convsmith.errors import DtypeError
+
+    if result.startswith("complex") and problem.semiring != "sum_product":
+        raise DtypeError(
+            compose(
+                f"semiring={problem.semiring!r}",
+                f"has no order for {result}",
+                expected="real operands",
+                fix='semiring="sum_product"',
+            ),
+            argument="semiring",
+            value=problem.semiring,
+        )
+    if result != "int32":
+        return
+    windows = (*problem.input_windows, *problem.output_windows)
+    if any("renormalize" in w.mode for w in windows):
+        raise DtypeError(
+            compose(
+                'padding_mode="renormalize"',
+                "rescales by fractions, which integers can't hold",
+                expected="floating operands",
+                fix="a cast to float32",
+            ),
+            argument="padding_mode",
+        )
+    if padding_value is not None and padding_value != int(padding_value):
+        raise DtypeError(
+            compose(
+                f"padding_value={padding_value!r}",
+                "isn't whole, but all operands are integers",
+                expected="a whole number",
+                fix="a cast to float32",
+            ),
+            argument="padding_value",
+            value=padding_value,
+        )
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((k, _frozen(v)) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, *(_frozen(v) for v in value))
+    return value
+
+
+def _dtype_name(x: Any) -> str:
+    name = getattr(x.dtype, "name", None)
+    return name if name is not None else str(x.dtype).rsplit(".", 1)[-1]
+
+
+def _shape(x: Any) -> tuple[int | None, ...]:
+    if isinstance(x, tuple) and all(n is None or isinstance(n, int) for n in x):
+        return x
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def _to_tensors(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return operands as backend tensors; lists and arrays adopt the dtype of tensors."""
+    backend = current()
+    values = [x.value if isinstance(x, keras.Variable) else x for x in operands]
+    own = [_dtype_name(x) for x in values if backend.is_tensor(x)]
+    result: list[Any] = []
+    for x in values:
+        if backend.is_tensor(x):
+            result.append(x)
+            continue
+        if not isinstance(x, np.ndarray | list | tuple | int | float | complex | np.generic):
+            x = _foreign(x)
+        host = host_dtype(x)
+        dtype = adopt(host, own) if own else host
+        result.append(keras.ops.convert_to_tensor(np.asarray(x), dtype=dtype))
+    return tuple(result)
+
+
+def _foreign(x: Any) -> np.ndarray:
+    """Return another backend's tensor as a NumPy array.
+
+    Raises:
+        ShapeError: it is nothing that holds numbers.
+    """
+    try:
+        if hasattr(x, "detach"):
+            x = x.detach().cpu()
+        return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+    except Exception:
+        raise ShapeError(
+            compose(
+                "operand",
+                f"{type(x).__name__} is no array",
+                expected="a tensor, a NumPy array or nested lists of numbers",
+                fix="numpy.asarray(...)",
+            ),
+            argument="operands",
+        ) from None
+
+
+def _symbolic(pattern: str, operands: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
+    return PatternOperation(pattern, arguments)(*operands)
+
+
+@keras.saving.register_keras_serializable(package="convsmith")
+class PatternOperation(keras.Operation):
+    """`conv` as a node of a functional model; made by calling `conv` on symbolic tensors.
+
+    Example:
+        >>> x = keras.Input((5, 1))
+        >>> conv("b (h+kh) i, kh i o -> b h o", x, np.ones((2, 1, 4))).shape
+        (None, 4, 4)
+    """
+
+    def __init__(self, pattern: str, arguments: Mapping[str, Any], name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.pattern = pattern
+        self.arguments = {k: _plain(v) for k, v in arguments.items()}
+
+    def call(self, *operands: Any) -> Any:
+        """Return the convolution of concrete tensors."""
+        return conv(self.pattern, *operands, **self.arguments)
+
+    def compute_output_spec(self, *operands: Any) -> Any:
+        """Return the symbolic result."""
+        tensors = [x for x in operands if isinstance(x, keras.KerasTensor)]
+        shapes = [tuple(x.shape) if hasattr(x, "shape") else np.shape(x) for x in operands]
+        own = [str(x.dtype) for x in tensors]
+        dtypes = [
+            _dtype_name(x)
+            if current().is_tensor(x) or isinstance(x, keras.Variable)
+            else str(x.dtype)
+            if isinstance(x, keras.KerasTensor)
+            else adopt(host_dtype(x), own)
+            for x in operands
+        ]
+        arguments = dict(self.arguments)
+        fixed = [
+            arguments.pop(name)
+            for name in (
+                "padding",
+                "padding_mode",
+                "padding_value",
+                "semiring",
+                "accumulate_dtype",
+                "lowering",
+            )
+        ]
+        made = _new_plan(self.pattern, shapes, dtypes, current().mode(()), *fixed, arguments)
+        return keras.KerasTensor(made.output_shape, dtype=made.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the pattern and the arguments of `conv`."""
+        return {"pattern": self.pattern, "arguments": self.arguments, "name": self.name}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON keeps: what was a tuple comes back as a list, which means the same."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,14 @@
+"""The lowerings: each computes a `Step` in its own way; the planner chooses."""
+
+from __future__ import annotations
+
+from convsmith.lowerings import matmul, native, shift, unfold
+from convsmith.lowerings.base import Lowering, Sizes, Support, Target
+
+LOWERINGS: dict[str, Lowering] = {
+    module.name: module  # type: ignore[misc]
+    for module in (native, matmul, shift, unfold)
+}
+"""All lowerings by name, the preferred first where costs are equal."""
+
+__all__ = ["LOWERINGS", "Lowering", "Sizes", "Support", "Target"]

@@ -1,0 +1,49 @@
+"""The backend in use: one module per framework, loaded when the first tensor needs it.
+
+Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
+
+    NAME                         the backend's name
+    is_tensor(x)                 whether x is this backend's tensor
+    mode(operands)               "eager" | "graph" | "xla" | "jit" | "compiled"
+    device()                     "cpu" | "gpu" | "tpu"
+    size(x, axis)                an int, or a scalar where a graph leaves it open
+    pad(x, widths, value)        constant padding, widths may be scalars
+    conv_support(form, target)   what the backend's own convolution can't do
+    conv(form, x, kernel)        the backend's own convolution on a canonical form
+    check_open_size(...)         the runtime check where a graph leaves a size open
+    set_shape(x, shape)          tell a graph what planning knows
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+
+from convsmith.errors import UnsupportedError, compose
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@cache
+def current() -> ModuleType:
+    """Return the module of Keras's backend.
+
+    Raises:
+        UnsupportedError: Keras runs on a backend that convsmith doesn't know.
+    """
+    import keras
+
+    name = keras.backend.backend()
+    if name not in BACKENDS:
+        raise UnsupportedError(
+            compose(
+                f"KERAS_BACKEND={name!r}",
+                "is not supported",
+                expected=f"one of {', '.join(map(repr, BACKENDS))}",
+                fix="KERAS_BACKEND=tensorflow in the environment",
+            ),
+            argument="backend",
+            value=name,
+        )
+    return import_module(f"convsmith.lowerings.{name}")

@@ -1,0 +1,74 @@
+"""What a lowering is: a way to compute one `Step`, with its limits stated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from convsmith.problem import Size, SizedWindow
+from convsmith.steps import Step
+
+Tensor = Any
+
+
+class Support(NamedTuple):
+    """Whether a lowering can compute a step, and why not."""
+
+    ok: bool
+    reason: str = ""
+
+
+YES = Support(True)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a plan will run: backend, execution mode, kind of device and dtype of the sums."""
+
+    backend: str
+    mode: str
+    device: str
+    dtype: str
+
+    @property
+    def compiled(self) -> bool:
+        """Whether a compiler will fuse elementwise passes."""
+        return self.mode in ("xla", "jit", "compiled")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes at run time: ints, or the backend's scalars where a graph leaves them open."""
+
+    names: Mapping[str, Any]
+    windows: Mapping[str, tuple[Any, Any, Any]]
+
+    def of(self, place: str | SizedWindow) -> Any:
+        """Return the size of a place."""
+        if isinstance(place, SizedWindow):
+            if place.size is not None:
+                return place.size
+            return self.windows[place.axis][0]
+        return self.names[place]
+
+    def positions(self, window: SizedWindow) -> Any:
+        """Return how many positions a window has."""
+        return self.names[window.position] if window.positions is None else window.positions
+
+
+class Lowering(Protocol):
+    """One way to compute a step."""
+
+    name: str
+
+    def supports(self, step: Step, target: Target) -> Support:
+        """Say whether this lowering computes `step` exactly on `target`; never raises."""
+        ...
+
+    def run(self, step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
+        """Return the flat result."""
+        ...
+
+
+__all__ = ["YES", "Lowering", "Size", "Sizes", "Support", "Target", "Tensor"]

@@ -1,0 +1,127 @@
+"""Contraction of named axes without windows: the inner step of every portable lowering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from keras import ops
+
+from convsmith.lowerings.base import Sizes
+from convsmith.lowerings.tensors import permute, reshape
+
+Tensor = Any
+Names = Sequence[Any]
+
+
+def times(semiring: str, a: Tensor, b: Tensor) -> Tensor:
+    """The product of the semiring."""
+    return a * b if semiring == "sum_product" else a + b
+
+
+def plus(semiring: str, a: Tensor, b: Tensor) -> Tensor:
+    """The sum of the semiring."""
+    if semiring == "sum_product":
+        return a + b
+    return ops.maximum(a, b) if semiring == "max_plus" else ops.minimum(a, b)
+
+
+def reduce(semiring: str, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The sum of the semiring over axes."""
+    if not axes:
+        return x
+    if semiring == "sum_product":
+        # An axis of size 1 needs no pass; NumPy's sum also widens small integers, ours are wide.
+        return ops.sum(x, axis=axes)
+    return ops.max(x, axis=axes) if semiring == "max_plus" else ops.min(x, axis=axes)
+
+
+def reduce_to(
+    x: Tensor, names: Names, keep: Sequence[Any], semiring: str
+) -> tuple[Tensor, list[Any]]:
+    """Return `x` summed over the axes that aren't in `keep`, and the names that are left."""
+    axes = tuple(i for i, n in enumerate(names) if n not in keep)
+    return reduce(semiring, x, axes), [n for n in names if n in keep]
+
+
+def align(x: Tensor, names: Names, order: Names, sizes: Sizes) -> Tensor:
+    """Return `x` with its axes in `order`, size-1 axes where it has none."""
+    present = [n for n in order if n in names]
+    x = permute(x, [names.index(n) for n in present])
+    if len(present) == len(order):
+        return x
+    if all(n in names for n in order[len(order) - len(present) :]):
+        return x  # Broadcasting adds leading axes by itself.
+    own = iter(_shape_of(x, present, sizes))
+    return reshape(x, [next(own) if n in names else 1 for n in order])
+
+
+def _shape_of(x: Tensor, names: Names, sizes: Sizes) -> list[Any]:
+    return [s if isinstance(s, int) else sizes.of(n) for s, n in zip(x.shape, names, strict=True)]
+
+
+def contract(
+    a: Tensor,
+    a_names: Names,
+    b: Tensor,
+    b_names: Names,
+    output: Names,
+    sizes: Sizes,
+    semiring: str,
+) -> Tensor:
+    """Return the sum over all names that `output` lacks of the product of two tensors."""
+    a, a_names = reduce_to(a, a_names, {*b_names, *output}, semiring)  # type: ignore[arg-type]
+    b, b_names = reduce_to(b, b_names, {*a_names, *output}, semiring)  # type: ignore[arg-type]
+    shared = [n for n in a_names if n in b_names]
+    summed = [n for n in shared if n not in output]
+    if not summed:
+        return times(semiring, align(a, a_names, output, sizes), align(b, b_names, output, sizes))
+    batch = [n for n in shared if n in output]
+    rows = [n for n in a_names if n not in b_names]
+    columns = [n for n in b_names if n not in a_names]
+    if semiring != "sum_product" or (batch and not columns):
+        order = [*output, *summed]
+        full = times(semiring, align(a, a_names, order, sizes), align(b, b_names, order, sizes))
+        return reduce(semiring, full, tuple(range(len(output), len(order))))
+    if batch and not rows:
+        rows, columns, a, b, a_names, b_names = columns, rows, b, a, b_names, a_names
+    return _matmul(a, a_names, b, b_names, output, sizes, (batch, rows, columns, summed))
+
+
+def _matmul(
+    a: Tensor,
+    a_names: Names,
+    b: Tensor,
+    b_names: Names,
+    output: Names,
+    sizes: Sizes,
+    roles: tuple[Names, Names, Names, Names],
+) -> Tensor:
+    batch, rows, columns, summed = roles
+
+    def extent(names: Names, x: Tensor, own: Names) -> list[Any]:
+        shape = dict(zip(own, _shape_of(x, own, sizes), strict=True))
+        return [shape[n] for n in names]
+
+    def merged(parts: list[Any]) -> Any:
+        if all(isinstance(p, int) for p in parts):
+            return prod(parts)
+        total = parts[0]
+        for part in parts[1:]:
+            total = total * part
+        return total
+
+    batch_shape = extent(batch, a, a_names)
+    row_shape, column_shape = extent(rows, a, a_names), extent(columns, b, b_names)
+    depth = merged(extent(summed, a, a_names))
+    front = [merged(batch_shape)] if batch else []
+    left_order = [*batch, *rows, *summed]
+    left = permute(a, [a_names.index(n) for n in left_order])
+    right = permute(b, [b_names.index(n) for n in [*batch, *summed, *columns]])
+    left = reshape(left, [*front, merged(row_shape or [1]), depth])
+    right = reshape(right, [*front, depth, merged(column_shape or [1])])
+    result = ops.matmul(left, right)
+    natural = [*batch, *rows, *columns]
+    result = reshape(result, [*batch_shape, *row_shape, *column_shape])
+    return permute(result, [natural.index(n) for n in output])

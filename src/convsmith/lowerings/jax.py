@@ -1,0 +1,95 @@
+"""JAX: `lax.conv_general_dilated` does any rank, group, pad and dilation in one call."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convsmith.lowerings.base import YES, Support, Target
+
+if TYPE_CHECKING:
+    from convsmith.lowerings.native import Form
+
+NAME = "jax"
+Tensor = Any
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a JAX array or tracer."""
+    return isinstance(x, jax.Array)
+
+
+def mode(operands: tuple[Any, ...]) -> str:
+    """Return "jit" while tracing, else "eager"."""
+    return "jit" if any(isinstance(x, jax.core.Tracer) for x in operands) else "eager"
+
+
+@cache
+def device() -> str:
+    """Return the kind of the default device."""
+    return jax.default_backend()
+
+
+def size(x: Tensor, axis: int) -> int:
+    """Return the size of an axis."""
+    return x.shape[axis]
+
+
+def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:
+    """Return `x` with constant padding."""
+    return lax.pad(x, jnp.asarray(value, x.dtype), [(low, high, 0) for low, high in widths])
+
+
+def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
+    """Shapes are always known here."""
+    return x
+
+
+def check_open_size(found: Any, minimum: int, message: str) -> None:
+    """Sizes are never open here."""
+
+
+def conv_support(form: Form, target: Target) -> Support:
+    """XLA's convolution is general; integers have no gradient rule that we could keep exact."""
+    if target.dtype.startswith("int"):
+        return Support(False, "XLA's integer convolutions aren't differentiable or fast")
+    return YES
+
+
+def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
+    """Return the convolution of a canonical form, whatever its layout."""
+    *taps, groups, depth, features = kernel.shape
+    rank = form.rank
+    if groups > 1:
+        kernel = jnp.swapaxes(kernel, rank, rank + 1)
+    kernel = jnp.reshape(kernel, (*taps, depth, groups * features))
+    spatial = tuple(range(2, rank + 2)) if form.channels_first else tuple(range(1, rank + 1))
+    channel = 1 if form.channels_first else rank + 1
+    data_spec = (0, channel, *spatial)
+    numbers = lax.ConvDimensionNumbers(data_spec, (rank + 1, rank, *range(rank)), data_spec)
+    if form.transposed:
+        kernel = jnp.flip(kernel, axis=tuple(range(rank)))
+        pads = [(w.dilation * ((w.taps or 1) - 1),) * 2 for w in form.windows]
+        strides, spread = [1] * rank, [w.stride for w in form.windows]
+    else:
+        pads = [tuple(w.pads) for w in form.windows]
+        strides, spread = [w.stride for w in form.windows], [1] * rank
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=strides,
+        padding=pads,  # type: ignore[arg-type]
+        lhs_dilation=spread,
+        rhs_dilation=[w.dilation for w in form.windows],
+        dimension_numbers=numbers,
+        feature_group_count=groups,
+    )
+
+
+def sums_halves_wide(target: Target) -> bool:
+    """Whether the native convolutions sum half precision in float32."""
+    return True

@@ -1,0 +1,230 @@
+"""TensorFlow: its convolutions and what they can't do, and how to tell the execution mode."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
+from convsmith.lowerings.base import YES, Support, Target
+
+if TYPE_CHECKING:
+    from convsmith.lowerings.native import Form
+
+NAME = "tensorflow"
+Tensor = Any
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a TensorFlow tensor or variable."""
+    return isinstance(x, (tf.Tensor, tf.Variable))
+
+
+def mode(operands: tuple[Any, ...]) -> str:
+    """Return "eager", "xla" or "graph"."""
+    if tf.executing_eagerly():
+        return "eager"
+    # A private module, but the only place that knows; checked over jit_compile in all nestings.
+    graph = tf.compat.v1.get_default_graph()
+    return "xla" if control_flow_util.GraphOrParentsInXlaContext(graph) else "graph"
+
+
+@cache
+def device() -> str:
+    """Return the kind of device that TensorFlow would use."""
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def size(x: Tensor, axis: int) -> Any:
+    """Return the size of an axis, as a scalar tensor where the graph leaves it open."""
+    known = x.shape[axis]
+    return tf.shape(x)[axis] if known is None else known
+
+
+def pad(x: Tensor, widths: list[tuple[Any, Any]], value: float) -> Tensor:
+    """Return `x` with constant padding."""
+    return tf.pad(x, widths, constant_values=tf.cast(value, x.dtype))
+
+
+def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
+    """Tell the graph what planning knows of the shape."""
+    if not tf.executing_eagerly() and x.shape.as_list() != list(shape):
+        x = tf.ensure_shape(x, shape)
+    return x
+
+
+def check_open_size(found: Any, minimum: int, message: str) -> None:
+    """Stop the graph when an open size turns out too small (TF would read beyond its memory)."""
+    if isinstance(found, tf.Tensor):
+        tf.debugging.assert_greater_equal(found, tf.cast(minimum, found.dtype), message=message)
+
+
+@cache
+def _onednn() -> bool:
+    """Whether oneDNN is there: without it the plain kernels refuse more."""
+    return platform.machine() in ("x86_64", "AMD64") and os.environ.get(
+        "TF_ENABLE_ONEDNN_OPTS", "1"
+    ) not in ("0", "false")
+
+
+def conv_support(form: Form, target: Target) -> Support:
+    """State what TensorFlow's convolutions refuse, or whose gradients they refuse."""
+    if form.rank > 3:
+        return Support(False, "TensorFlow has no convolution of rank 4 or more")
+    if target.dtype.startswith(("int", "complex")):
+        return Support(False, f"TensorFlow's convolutions have no gradient for {target.dtype}")
+    if form.groups is None or form.depth_size is None or form.features_size is None:
+        return Support(False, "the number of channels or groups is unknown")
+    if target.mode == "xla":
+        if form.rank == 3 and form.groups > 1:
+            return Support(False, "TensorFlow has no grouped 3-D convolution")
+        return YES
+    dilated = any(w.dilation > 1 for w in form.windows)
+    strided = any(w.stride > 1 for w in form.windows)
+    grouped = form.groups > 1
+    if target.device == "gpu":
+        if dilated and (strided or form.rank == 3):
+            return Support(False, "TensorFlow's GPU kernels refuse strides with dilation")
+        if form.rank == 3 and grouped:
+            return Support(False, "TensorFlow has no grouped 3-D convolution")
+        return YES
+    if form.rank == 3:
+        if grouped:
+            return Support(False, "TensorFlow has no grouped 3-D convolution")
+        if dilated and not (_onednn() and target.dtype == "float32"):
+            return Support(False, "TensorFlow's CPU kernels refuse dilated 3-D convolutions")
+        if dilated and form.transposed:
+            return Support(False, "TensorFlow's CPU kernels refuse dilated 3-D transposes")
+        return YES
+    if _depthwise_op(form):
+        return YES
+    wide = target.dtype in ("float32", "bfloat16") and _onednn()
+    if (grouped or dilated) and not wide:
+        return Support(
+            False,
+            f"TensorFlow's CPU kernels have no gradient for groups or dilation in {target.dtype}",
+        )
+    return YES
+
+
+def _depthwise_op(form: Form) -> bool:
+    strides = {w.stride for w in form.windows}
+    dilations = {w.dilation for w in form.windows}
+    return (
+        form.depthwise
+        and not form.transposed
+        and form.rank <= 2
+        and len(strides) == 1
+        and len(dilations) == 1
+        and (strides == {1} or dilations == {1})
+    )
+
+
+def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
+    """Return the convolution of a canonical form; 1-D is 2-D with one row."""
+    if form.channels_first:
+        # The CPU kernels want channels last; XLA and the GPU move the transposition away.
+        x = tf.transpose(x, [0, *range(2, form.rank + 2), 1])
+    rank = form.rank
+    strides = [w.stride for w in form.windows]
+    dilations = [w.dilation for w in form.windows]
+    pads = [(0, 0) if form.transposed else tuple(w.pads) for w in form.windows]
+    if rank == 1:
+        x, kernel = tf.expand_dims(x, 1), tf.expand_dims(kernel, 0)
+        row = strides[0] if _depthwise_op(form) else 1
+        across = dilations[0] if _depthwise_op(form) else 1
+        strides, dilations, pads = [row, *strides], [across, *dilations], [(0, 0), *pads]
+    run = _transposed if form.transposed else _forward
+    y = run(form, x, kernel, strides, dilations, pads)
+    if rank == 1:
+        y = tf.squeeze(y, 1)
+    if form.channels_first:
+        y = tf.transpose(y, [0, rank + 1, *range(1, rank + 1)])
+    return y
+
+
+def _forward(
+    form: Form,
+    x: Tensor,
+    kernel: Tensor,
+    strides: list[int],
+    dilations: list[int],
+    pads: list[Any],
+) -> Tensor:
+    *taps, groups, depth, features = kernel.shape
+    word = _padding_word(x.shape[1:-1], taps, strides, dilations, pads)
+    depthwise = _depthwise_op(form)
+    if word is None:
+        plain = len(taps) == 2 and groups == 1 and max(dilations) == 1 and not depthwise
+        if plain:
+            word = [[0, 0], *map(list, pads), [0, 0]]
+        else:
+            x, word = tf.pad(x, [[0, 0], *pads, [0, 0]]), "VALID"
+    if depthwise:
+        kernel = tf.reshape(kernel, [*taps, groups, features])
+        return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], word, dilations=dilations)
+    kernel = _filter(kernel, taps, groups, depth, features)
+    if len(taps) == 3:
+        return tf.nn.conv3d(x, kernel, [1, *strides, 1], word, dilations=[1, *dilations, 1])
+    return tf.nn.conv2d(x, kernel, strides, word, dilations=dilations)
+
+
+def _filter(kernel: Tensor, taps: list[int], groups: int, depth: int, features: int) -> Tensor:
+    if groups > 1:
+        rank = len(taps)
+        kernel = tf.transpose(kernel, [*range(rank), rank + 1, rank, rank + 2])
+    return tf.reshape(kernel, [*taps, depth, groups * features])
+
+
+def _padding_word(
+    sizes: Any, taps: list[int], strides: list[int], dilations: list[int], pads: list[Any]
+) -> str | None:
+    """Return TensorFlow's word for these pads, or None if it has none."""
+    if all(p == (0, 0) for p in pads):
+        return "VALID"
+    for n, k, s, d, (low, high) in zip(sizes, taps, strides, dilations, pads, strict=True):
+        reach = d * (k - 1) + 1
+        if s == 1:
+            total = reach - 1
+        elif n is None:
+            return None
+        else:
+            total = max((-(-n // s) - 1) * s + reach - n, 0)
+        if (low, high) != (total // 2, total - total // 2):
+            return None
+    return "SAME"
+
+
+def _transposed(
+    form: Form,
+    x: Tensor,
+    kernel: Tensor,
+    strides: list[int],
+    dilations: list[int],
+    pads: list[Any],
+) -> Tensor:
+    """Return the uncropped adjoint."""
+    *taps, groups, depth, features = kernel.shape
+    rank = len(taps)
+    spatial = [
+        s * (size(x, i + 1) - 1) + d * (k - 1) + 1
+        for i, (k, s, d) in enumerate(zip(taps, strides, dilations, strict=True))
+    ]
+    # The filter of the convolution whose adjoint this is: [taps, features, groups * depth].
+    order = [*range(rank), rank + 2, rank, rank + 1]
+    kernel = tf.reshape(tf.transpose(kernel, order), [*taps, features, groups * depth])
+    shape = [size(x, 0), *spatial, groups * features]
+    if rank == 3:
+        return tf.nn.conv3d_transpose(
+            x, kernel, shape, [1, *strides, 1], "VALID", dilations=[1, *dilations, 1]
+        )
+    return tf.nn.conv2d_transpose(x, kernel, shape, strides, "VALID", dilations=dilations)
+
+
+def sums_halves_wide(target: Target) -> bool:
+    """Whether the native convolutions sum half precision in float32."""
+    return target.device == "gpu" or target.dtype == "bfloat16"

@@ -1,0 +1,99 @@
+"""PyTorch: `torch.nn.functional` convolutions, channels-last data as a view."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from convsmith.lowerings.base import YES, Support, Target
+
+if TYPE_CHECKING:
+    from convsmith.lowerings.native import Form
+
+NAME = "torch"
+Tensor = Any
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a torch tensor."""
+    return isinstance(x, torch.Tensor)
+
+
+def mode(operands: tuple[Any, ...]) -> str:
+    """Return "compiled" while `torch.compile` traces, else "eager"."""
+    return "compiled" if torch.compiler.is_compiling() else "eager"
+
+
+@cache
+def device() -> str:
+    """Return the kind of device that Keras puts tensors on."""
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def size(x: Tensor, axis: int) -> int:
+    """Return the size of an axis."""
+    return x.shape[axis]
+
+
+def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:
+    """Return `x` with constant padding."""
+    flat = [amount for pair in reversed(widths) for amount in pair]
+    while flat and flat[-1] == 0 and flat[-2] == 0:
+        flat = flat[:-2]
+    return F.pad(x, flat, value=value) if flat else x
+
+
+def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
+    """Shapes are always known here."""
+    return x
+
+
+def check_open_size(found: Any, minimum: int, message: str) -> None:
+    """Sizes are never open here."""
+
+
+def conv_support(form: Form, target: Target) -> Support:
+    """PyTorch's convolutions go up to 3-D and have no integers."""
+    if form.rank > 3:
+        return Support(False, "PyTorch has no convolution of rank 4 or more")
+    if target.dtype.startswith("int"):
+        return Support(False, f"PyTorch has no convolution for {target.dtype}")
+    return YES
+
+
+def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
+    """Return the convolution of a canonical form."""
+    *taps, groups, depth, features = kernel.shape
+    rank = form.rank
+    if not form.channels_first:
+        x = x.movedim(-1, 1)
+    strides = [w.stride for w in form.windows]
+    dilations = [w.dilation for w in form.windows]
+    first = list(range(rank))
+    if form.transposed:
+        # [groups * depth, features, taps]
+        weight = kernel.permute(rank, rank + 1, rank + 2, *first)
+        weight = weight.reshape(groups * depth, features, *taps)
+        y = _TRANSPOSED[rank](x, weight, stride=strides, groups=groups, dilation=dilations)
+    else:
+        # [groups * features, depth, taps]
+        weight = kernel.permute(rank, rank + 2, rank + 1, *first)
+        weight = weight.reshape(groups * features, depth, *taps)
+        pads = [tuple(w.pads) for w in form.windows]
+        if all(low == high for low, high in pads):
+            inside = [low for low, _ in pads]
+        else:
+            x, inside = pad(x, [(0, 0), (0, 0), *pads], 0.0), [0] * rank  # type: ignore[list-item]
+        y = _CONV[rank](x, weight, None, strides, inside, dilations, groups)  # type: ignore[arg-type]
+    return y if form.channels_first else y.movedim(1, -1)
+
+
+def sums_halves_wide(target: Target) -> bool:
+    """Whether the native convolutions sum half precision in float32."""
+    return True

@@ -1,0 +1,195 @@
+"""`Plan`: everything that is decided before a number is touched, and the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from convsmith.errors import ArgumentError, UnsupportedError, compose
+from convsmith.lowerings import LOWERINGS, Target
+from convsmith.planner.costs import estimate
+from convsmith.problem import Problem, Size, SizedWindow
+from convsmith.steps import Step, contraction_steps, elements
+
+ITEM_SIZE = {"float64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one lowering would cost for one step, or why it can't."""
+
+    lowering: str
+    ok: bool
+    reason: str
+    microseconds: float | None
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step with its lowering, and the others with their reasons."""
+
+    step: Step
+    lowering: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An immutable plan: sizes, pads, output shape, cost, the lowering of each step.
+
+    `dtype` is that of the result, `compute_dtype` that of the sums.
+    """
+
+    problem: Problem
+    target: Target
+    dtype: str
+    compute_dtype: str
+    steps: tuple[PlannedStep, ...]
+    flat_output: tuple[Any, ...]
+    renormalized: tuple[SizedWindow, ...]
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def pattern(self) -> str:
+        """The text of the pattern."""
+        return self.problem.pattern
+
+    @property
+    def output_shape(self) -> tuple[Size, ...]:
+        """The shape of the result; None where it is unknown."""
+        return self.problem.output_shape
+
+    @property
+    def sizes(self) -> Mapping[str, Size]:
+        """The size of every named axis."""
+        return self.problem.sizes
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-adds of all steps (unknown sizes counted as 16)."""
+        return sum(s.step.macs for s in self.steps)
+
+    @cached_property
+    def bytes(self) -> int:
+        """Bytes of operands and result."""
+        item = ITEM_SIZE.get(self.dtype, 4)
+        shapes = (*self.problem.shapes, self.output_shape)
+        return item * sum(elements(s) for s in shapes)
+
+    @property
+    def lowering(self) -> str:
+        """The lowering of the steps that have windows, joined by '+' when they differ."""
+        windowed = [s for s in self.steps if s.step.input_windows or s.step.output_windows]
+        names = dict.fromkeys(s.lowering for s in windowed or self.steps)
+        return "+".join(names) or "matmul"
+
+    @cached_property
+    def has_empty(self) -> bool:
+        """Whether some axis has no entries, so that the result is empty or all zeros."""
+        windows = (*self.problem.input_windows, *self.problem.output_windows)
+        known = [*self.sizes.values(), *(w.size for w in windows)]
+        return any(s == 0 for s in known)
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether a size is only known when a graph runs."""
+        windows = (*self.problem.input_windows, *self.problem.output_windows)
+        return any(s is None for s in (*self.sizes.values(), *(w.size for w in windows)))
+
+    def run(self, *operands: Any) -> Any:
+        """Return the result for operands of the planned shapes and dtypes."""
+        from convsmith.planner.run import run_plan
+
+        return run_plan(self, operands)
+
+    def __str__(self) -> str:
+        from convsmith.planner.report import describe
+
+        return describe(self)
+
+
+def make_plan(
+    problem: Problem,
+    target: Target,
+    *,
+    dtype: str,
+    compute_dtype: str,
+    lowering: str | None = None,
+) -> Plan:
+    """Return the plan of a problem: its steps in the cheapest order, each with a lowering.
+
+    Raises:
+        ArgumentError: `lowering` names none.
+        UnsupportedError: `lowering` can't compute this; the message has its reason.
+    """
+    if lowering is not None and lowering not in LOWERINGS:
+        raise ArgumentError(
+            compose(
+                f"lowering={lowering!r}",
+                "is unknown",
+                expected=f"None or one of {', '.join(map(repr, LOWERINGS))}",
+                fix="lowering=None, which lets the planner choose",
+            ),
+            argument="lowering",
+            value=lowering,
+        )
+    renormalized = tuple(
+        dict.fromkeys(
+            w for w in (*problem.input_windows, *problem.output_windows) if "renormalize" in w.mode
+        )
+    )
+    steps, flat_output = contraction_steps(problem, tuple((w.position,) for w in renormalized))
+    planned = tuple(_choose(step, target, lowering, problem) for step in steps)
+    return Plan(problem, target, dtype, compute_dtype, planned, flat_output, renormalized)
+
+
+def _choose(step: Step, target: Target, forced: str | None, problem: Problem) -> PlannedStep:
+    choices: list[Choice] = []
+    for name, lowering in LOWERINGS.items():
+        support = lowering.supports(step, target)
+        cost = estimate(name, step, target) if support.ok else None
+        choices.append(Choice(name, support.ok, support.reason, cost))
+    windowed = step.input_windows or step.output_windows
+    if forced is not None and windowed:
+        chosen = next(c for c in choices if c.lowering == forced)
+        if not chosen.ok:
+            others = [c.lowering for c in choices if c.ok]
+            raise UnsupportedError(
+                compose(
+                    f"lowering={forced!r}",
+                    f"can't compute '{problem.pattern}' on {target.backend}: {chosen.reason}",
+                    expected=f"one of {', '.join(map(repr, others))}",
+                    fix="lowering=None, which lets the planner choose",
+                ),
+                argument="lowering",
+                value=forced,
+            )
+        return PlannedStep(step, forced, tuple(choices))
+    if not windowed:
+        return PlannedStep(step, "matmul", tuple(choices))
+    best = min((c for c in choices if c.ok), key=lambda c: c.microseconds or 0.0, default=None)
+    if best is None:
+        reasons = "; ".join(f"{c.lowering}: {c.reason}" for c in choices)
+        raise UnsupportedError(
+            compose(
+                f"pattern '{problem.pattern}'",
+                f"no lowering can compute it ({reasons})",
+                expected="windows whose number of taps is known",
+                fix="the sizes of the taps as arguments, such as kh=3",
+            ),
+            argument="lowering",
+        )
+    return PlannedStep(step, best.lowering, tuple(choices))
+
+
+def renormalization(window: SizedWindow, low: int, size: int, positions: int) -> np.ndarray:
+    """Return taps / (taps in bounds) for every position, 0 where none is."""
+    assert window.taps is not None
+    start = np.arange(positions) * window.stride - low
+    reads = start[:, None] + window.dilation * np.arange(window.taps)
+    inside = ((reads >= 0) & (reads < size)).sum(axis=1)
+    return np.where(inside > 0, window.taps / np.maximum(inside, 1), 0.0)
