@@ -128,25 +128,35 @@ def _source(place: Tensor, size: Any, mode: str) -> Tensor:
     return ops.clip(place, 0, size - 1)
 
 
-def unpad_axis(x: Tensor, axis: int, size: int, pads: Pads, mode: AxisMode) -> Tensor:
+def unpad_axis(
+    x: Tensor, axis: int, size: int, pads: Pads, mode: AxisMode, semiring: str
+) -> Tensor:
     """Return the adjoint of `pad_axis`: entries beyond the edges are added to their sources."""
+    from convsmith.lowerings.contract import plus, reduce
+
+    fill = fill_value(SEMIRING_FILL[semiring], dtype_name(x))
     total: Tensor = None
     offset = 0
     for segment in pad_segments(size, pads, mode):
         if segment.start is not None:
             piece = strided(x, axis, offset, segment.length, 1)
-            begin = segment.start
+            begin, length = segment.start, segment.length
             if segment.step == 0:
-                piece = ops.sum(piece, axis=axis, keepdims=True)
-                length = 1
-            else:
-                length = segment.length
-                if segment.step == -1:
-                    piece, begin = ops.flip(piece, axis=axis), segment.start - length + 1
-            piece = pad_zeros(piece, axis, begin, size - begin - length)
-            total = piece if total is None else total + piece
+                piece, length = ops.expand_dims(reduce(semiring, piece, (axis,)), axis), 1
+            elif segment.step == -1:
+                piece, begin = ops.flip(piece, axis=axis), segment.start - length + 1
+            piece = pad_zeros(piece, axis, begin, size - begin - length, fill)
+            total = piece if total is None else plus(semiring, total, piece)
         offset += segment.length
+    if total is None:  # A crop that kept nothing but fill.
+        return ops.full([size if i == axis else n for i, n in enumerate(_shape(x))], fill, x.dtype)
     return total
+
+
+def dtype_name(x: Tensor) -> str:
+    """Return the dtype as Keras writes it."""
+    name = getattr(x.dtype, "name", None)
+    return name if name is not None else str(x.dtype).rsplit(".", 1)[-1]
 
 
 def crop_or_extend(x: Tensor, axis: int, low: Any, high: Any, value: float) -> Tensor:

@@ -12,17 +12,13 @@ from convsmith.lowerings.tensors import (
     SEMIRING_FILL,
     at,
     crop_or_extend,
+    dtype_name,
     fill_value,
     pad_zeros,
     reshape,
     strided,
 )
 from convsmith.problem import Place, SizedWindow
-
-
-def dtype_name(x: Tensor) -> str:
-    """Return the dtype as Keras writes it."""
-    return str(x.dtype).rsplit(".", 1)[-1] if not hasattr(x.dtype, "name") else x.dtype.name
 
 
 def semiring_fill(x: Tensor, semiring: str) -> float | int:

@@ -13,6 +13,8 @@ from convsmith.geometry import Pads
 from convsmith.lowerings import LOWERINGS, Sizes
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.tensors import (
+    SEMIRING_FILL,
+    dtype_name,
     fill_value,
     pad_axis,
     permute,
@@ -52,23 +54,13 @@ def run_plan(plan: Plan, operands: tuple[Any, ...]) -> Any:
 
 
 def _cast(x: Any, dtype: str) -> Any:
-    return x if _dtype(x) == dtype else ops.cast(x, dtype)
-
-
-def _dtype(x: Any) -> str:
-    name = getattr(x.dtype, "name", None)
-    return name if name is not None else str(x.dtype).rsplit(".", 1)[-1]
+    return x if dtype_name(x) == dtype else ops.cast(x, dtype)
 
 
 def _empty(plan: Plan, operands: tuple[Any, ...]) -> Any:
     """Return zeros of the right shape, still connected to the operands for gradients."""
     shape = tuple(current().size(operands[0], 0) if n is None else n for n in plan.output_shape)
-    zero = fill_value(
-        {"sum_product": 0.0, "max_plus": float("-inf"), "min_plus": float("inf")}[
-            plan.problem.semiring
-        ],
-        plan.dtype,
-    )
+    zero = fill_value(SEMIRING_FILL[plan.problem.semiring], plan.dtype)
     result = ops.full(shape, zero, dtype=plan.dtype)
     if plan.dtype.startswith(("float", "bfloat")):
         for x in operands:
@@ -215,7 +207,7 @@ def _finish(plan: Plan, y: Any, sizes: Sizes) -> Any:
                     f"pattern '{plan.pattern}': padding_mode={window.mode[0]!r} on a written "
                     "window needs a known size. Try: a fixed input shape."
                 )
-            y = unpad_axis(y, axis, window.size, window.pads, window.mode)
+            y = unpad_axis(y, axis, window.size, window.pads, window.mode, problem.semiring)
     places = list(problem.output)
     if len(flat) != len(places):
         shape = [
