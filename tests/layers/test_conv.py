@@ -26,15 +26,17 @@ def random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-@pytest.mark.parametrize(("ours", "theirs", "shape"), PAIRS)
+ARGUMENTS: list[dict[str, Any]] = [
+    {"padding": "same", "activation": "relu"},
+    {"strides": 2, "padding": "SAME", "use_bias": False},
+    {"dilation_rate": 2, "activation": "tanh"},
+]
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        {},
-        {"padding": "same", "activation": "relu"},
-        {"strides": 2, "padding": "SAME", "use_bias": False},
-        {"dilation_rate": 2, "activation": "tanh"},
-    ],
+    ("ours", "theirs", "shape", "arguments"),
+    # One rank meets every argument, and every rank meets one.
+    [(*PAIRS[1], {}), *((*PAIRS[i], a) for i, a in zip((0, 1, 2), ARGUMENTS, strict=True))],
 )
 def test_values_and_gradients_are_keras_own(
     ours: Any, theirs: Any, shape: tuple[int, ...], arguments: dict[str, Any]

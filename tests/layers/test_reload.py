@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from layer_cases import CASES
 
 from convsmith.testing.contract import check_reload
+from layer_cases import CASES
 
 
 def test_all_layers_reload_when_keras_comes_first() -> None:
