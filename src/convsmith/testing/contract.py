@@ -139,7 +139,7 @@ def check_symbolic(case: LayerCase) -> None:
     for shape in (case.unknown_shape(), case.input_shape):
         symbolic = keras.Input(batch_shape=shape)
         outputs = layer(symbolic)
-        model = keras.Model(symbolic, outputs)
+        model: Any = keras.Model(symbolic, outputs)
         assert_close(as_numpy(model(inputs)), expected, 1e-5, f"model of {shape}")
         assert_close(model.predict(inputs, verbose=0), expected, 2e-5, f"predict of {shape}")
 
