@@ -20,6 +20,8 @@ MOST_PLANS = 4096
 
 _plans: dict[Any, Plan] = {}
 
+current()  # Loads the backend now: a compiler that traces the first call can't follow an import.
+
 
 def conv(
     pattern: str,
@@ -412,7 +414,7 @@ class PatternOperation(keras.Operation):
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON keeps: what was a tuple comes back as a list, which means the same."""
+    """Return a value that JSON keeps: a tuple comes back as a list, which means the same."""
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -157,7 +157,7 @@ def separable_conv(
 ) -> Any:
     """Convolve each channel by itself, then mix channels with a 1x1 convolution.
 
-    ``out[b,h,w,o] = sum of x[b, s*h+d*kh, s*w+d*kw, c] * depthwise[kh,kw,c,m] * pointwise[c*M+m,o]``
+    ``out[b,h,w,o] = sum of x[b,s*h+d*kh,s*w+d*kw,c] * depthwise[kh,kw,c,m] * pointwise[c*M+m,o]``
 
     Args:
         x: ``(batch, *spatial, channels)``, or channels first.
@@ -239,7 +239,8 @@ def conv_transpose(
             ``"valid"`` writes ``strides*size + max(reach - strides, 0)`` and ``"same"``
             ``strides*size`` entries.
         output_padding: entries added to the high end; with it, sizes are
-            ``strides*(size-1) + reach - 2*crop + output_padding``, crop = reach // 2 for ``"same"``.
+            ``strides*(size-1) + reach - 2*crop + output_padding``, where crop is reach // 2 for
+            ``"same"``.
         data_format: this, `dilation_rate` and `lowering` as in `conv`.
         groups: into how many groups channels and filters are split.
         padding_mode: where writes beyond the edges go: dropped (``"constant"``), or folded back
@@ -320,7 +321,8 @@ def transposed_crops(
         reach = geometry.effective_kernel_size(taps, dilation)
         if more is None:
             low, high = geometry.resolve_transposed_padding(entry, taps, stride, dilation)
-            assert low is not None and high is not None
+            assert low is not None
+            assert high is not None
             if entry == "valid":
                 high = min(reach - stride, 0)
         elif entry == "same":
@@ -328,7 +330,8 @@ def transposed_crops(
             high = 2 * (reach // 2) - low - more
         else:
             low, high = geometry.resolve_transposed_padding(entry, taps, stride, dilation)
-            assert low is not None and high is not None
+            assert low is not None
+            assert high is not None
             high -= more
         crops.append((low, high))
     return tuple(crops)

@@ -368,9 +368,7 @@ class _Solver:
         unknown = [n for n in group.names if self.sizes.get(n) is None]
         known = prod(self.sizes[n] or 0 for n in group.names if n not in unknown)
         if size is None:
-            if not unknown:
-                return True
-            return False
+            return not unknown
         if not unknown:
             if known != size:
                 raise self.fail(

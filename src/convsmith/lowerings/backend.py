@@ -16,7 +16,6 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -25,15 +24,23 @@ from convsmith.errors import UnsupportedError, compose
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-@cache
+_module: ModuleType | None = None
+
+
 def current() -> ModuleType:
     """Return the module of Keras's backend.
 
     Raises:
         UnsupportedError: Keras runs on a backend that convsmith doesn't know.
     """
+    # A plain global: compilers that trace through Python can follow it, unlike a cache.
+    return _module if _module is not None else _load()
+
+
+def _load() -> ModuleType:
     import keras
 
+    global _module
     name = keras.backend.backend()
     if name not in BACKENDS:
         raise UnsupportedError(
@@ -46,4 +53,5 @@ def current() -> ModuleType:
             argument="backend",
             value=name,
         )
-    return import_module(f"convsmith.lowerings.{name}")
+    _module = import_module(f"convsmith.lowerings.{name}")
+    return _module

@@ -14,6 +14,9 @@ from convsmith.lowerings.tensors import permute, reshape
 Tensor = Any
 Names = Sequence[Any]
 
+MOST_BROADCAST_AXES = 8
+"""TensorFlow broadcasts no more; beyond it axes are merged first."""
+
 
 def times(semiring: str, a: Tensor, b: Tensor) -> Tensor:
     """The product of the semiring."""
@@ -80,16 +83,17 @@ def contract(
     batch = [n for n in shared if n in output]
     rows = [n for n in a_names if n not in b_names]
     columns = [n for n in b_names if n not in a_names]
-    if semiring != "sum_product" or (batch and not columns):
-        order = [*output, *summed]
+    order = [*output, *summed]
+    merging = len(order) > MOST_BROADCAST_AXES
+    if not merging and (semiring != "sum_product" or (batch and not columns)):
         full = times(semiring, align(a, a_names, order, sizes), align(b, b_names, order, sizes))
         return reduce(semiring, full, tuple(range(len(output), len(order))))
     if batch and not rows:
         rows, columns, a, b, a_names, b_names = columns, rows, b, a, b_names, a_names
-    return _matmul(a, a_names, b, b_names, output, sizes, (batch, rows, columns, summed))
+    return _merged(a, a_names, b, b_names, output, sizes, (batch, rows, columns, summed), semiring)
 
 
-def _matmul(
+def _merged(
     a: Tensor,
     a_names: Names,
     b: Tensor,
@@ -97,6 +101,7 @@ def _matmul(
     output: Names,
     sizes: Sizes,
     roles: tuple[Names, Names, Names, Names],
+    semiring: str,
 ) -> Tensor:
     batch, rows, columns, summed = roles
 
@@ -104,7 +109,7 @@ def _matmul(
         shape = dict(zip(own, _shape_of(x, own, sizes), strict=True))
         return [shape[n] for n in names]
 
-    def merged(parts: list[Any]) -> Any:
+    def joined(parts: list[Any]) -> Any:
         if all(isinstance(p, int) for p in parts):
             return prod(parts)
         total = parts[0]
@@ -114,14 +119,18 @@ def _matmul(
 
     batch_shape = extent(batch, a, a_names)
     row_shape, column_shape = extent(rows, a, a_names), extent(columns, b, b_names)
-    depth = merged(extent(summed, a, a_names))
-    front = [merged(batch_shape)] if batch else []
+    depth = joined(extent(summed, a, a_names))
+    front = [joined(batch_shape)] if batch else []
     left_order = [*batch, *rows, *summed]
     left = permute(a, [a_names.index(n) for n in left_order])
     right = permute(b, [b_names.index(n) for n in [*batch, *summed, *columns]])
-    left = reshape(left, [*front, merged(row_shape or [1]), depth])
-    right = reshape(right, [*front, depth, merged(column_shape or [1])])
-    result = ops.matmul(left, right)
+    left = reshape(left, [*front, joined(row_shape or [1]), depth])
+    right = reshape(right, [*front, depth, joined(column_shape or [1])])
+    if semiring == "sum_product":
+        result = ops.matmul(left, right)
+    else:
+        full = times(semiring, ops.expand_dims(left, -1), ops.expand_dims(right, -3))
+        result = reduce(semiring, full, (len(front) + 1,))
     natural = [*batch, *rows, *columns]
     result = reshape(result, [*batch_shape, *row_shape, *column_shape])
     return permute(result, [natural.index(n) for n in output])

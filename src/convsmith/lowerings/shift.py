@@ -8,7 +8,7 @@ from typing import Any
 
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import align, contract, plus, reduce_to, times
-from convsmith.lowerings.tensors import at, permute
+from convsmith.lowerings.tensors import at, permute, reshape
 from convsmith.lowerings.windows import pad_windows, read_tap
 from convsmith.problem import Place, SizedWindow
 from convsmith.steps import Step
@@ -42,7 +42,7 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     windows = step.input_windows
     taps = list(dict.fromkeys(w.tap for w in windows))
     counts = {w.tap: w.taps for w in windows}
-    prepared = _Prepared(step, sizes, operands, taps)
+    prepared = _Prepared(step, sizes, operands)
     total: Tensor = None
     for assignment in product(*(range(counts[t] or 0) for t in taps)):
         term = prepared.term(dict(zip(taps, assignment, strict=True)))
@@ -50,84 +50,105 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     return prepared.finish(total)
 
 
-class _Prepared:
-    """Operands arranged once, so that every tap is slices and one product."""
+class _Side:
+    """One operand, arranged so that a tap is one index into a flat leading axis, and slices."""
 
-    def __init__(
-        self, step: Step, sizes: Sizes, operands: tuple[Tensor, ...], taps: list[str]
-    ) -> None:
-        self.step, self.sizes, self.taps = step, sizes, taps
+    def __init__(self, x: Tensor, side: tuple[Place, ...], step: Step, sizes: Sizes) -> None:
+        self.sizes = sizes
         self.windows = step.input_windows
-        self.output = list(step.output)
-        self.operands: list[Tensor] = []
-        self.places: list[list[Place]] = []
-        for x, side in zip(operands, step.operands, strict=True):
-            places = list(side)
-            x = pad_windows(x, places, self.windows, step.semiring)
-            # Plain tap axes go first, so that a tap is an index into leading axes.
-            front = [p for p in taps if p in places]
-            order: list[Place] = [*front, *(p for p in places if p not in front)]
-            self.operands.append(permute(x, [places.index(p) for p in order]))
-            self.places.append(order)
-        self.elementwise = len(operands) == 2 and self._is_elementwise()
-        if self.elementwise:
-            self._align()
+        places = list(side)
+        x = pad_windows(x, places, self.windows, step.semiring)
+        summed = [w.tap for w in self.windows]
+        self.front = [p for p in dict.fromkeys(summed) if p in places]
+        self.rest: list[Place] = [p for p in places if p not in self.front]
+        self.x = permute(x, [places.index(p) for p in [*self.front, *self.rest]])
+        self.counts = [_count(p, self.windows) for p in self.front]
+        if len(self.front) > 1:
+            body = [sizes.of(p) for p in self.rest]
+            self.x = reshape(self.x, [prod(self.counts), *body])
 
-    def _names(self, places: list[Place]) -> list[Place]:
-        return [
-            p.position if isinstance(p, SizedWindow) and p in self.windows else p
-            for p in places
-            if p not in self.taps
-        ]
+    @property
+    def names(self) -> list[Place]:
+        """The names of what a tap reads."""
+        return [self._name(p) for p in self.rest]
 
-    def _is_elementwise(self) -> bool:
-        names = [self._names(p) for p in self.places]
-        return all(n in self.output for side in names for n in side)
+    def _name(self, place: Place) -> Place:
+        read = isinstance(place, SizedWindow) and place in self.windows
+        return place.position if read else place  # type: ignore[union-attr]
 
-    def _align(self) -> None:
-        for i, places in enumerate(self.places):
-            front = [p for p in places if p in self.taps]
-            by_name: dict[Any, Place] = {
-                (p.position if isinstance(p, SizedWindow) and p in self.windows else p): p
-                for p in places
-                if p not in front
-            }
-            order = [by_name.get(n, n) for n in self.output]
-            self.operands[i] = (
-                align(self.operands[i], places, [*front, *order], self.sizes)
-                if front or i == 0
-                else align(self.operands[i], places, order, self.sizes)
-            )
-            missing = len(front) + len(order) - len(self.operands[i].shape)
-            self.places[i] = [*front, *order][missing:] if not front else [*front, *order]
+    def align(self, output: list[Place]) -> None:
+        """Bring the axes into the output's order, so that taps only slice and multiply."""
+        by_name = {self._name(p): p for p in self.rest}
+        order = [by_name.get(n, n) for n in output]
+        if not self.front:
+            self.x = align(self.x, self.rest, order, self.sizes)
+            self.rest = order[len(order) - len(self.x.shape) :]
+            return
+        flat: list[Any] = ["taps", *self.rest]
+        own = dict(zip(flat, self.x.shape, strict=True))
+        body = [own[p] if p in self.rest else 1 for p in order]
+        body = [self.sizes.of(p) if n is None else n for p, n in zip(order, body, strict=True)]
+        kept = [p for p in order if p in self.rest]
+        self.x = permute(self.x, [0, *(1 + self.rest.index(p) for p in kept)])
+        self.x = reshape(self.x, [prod(self.counts), *body])
+        self.rest = order
 
-    def term(self, tap: dict[str, int]) -> Tensor:
-        semiring = self.step.semiring
-        read = [
-            self._read(x, places, tap) for x, places in zip(self.operands, self.places, strict=True)
-        ]
-        if self.elementwise:
-            return times(semiring, read[0], read[1])
-        names = [self._names(p) for p in self.places]
-        if len(read) == 1:
-            return read[0]
-        return contract(read[0], names[0], read[1], names[1], self.output, self.sizes, semiring)
-
-    def _read(self, x: Tensor, places: list[Place], tap: dict[str, int]) -> Tensor:
-        front = [p for p in places if p in self.taps]
-        for p in front:
-            x = at(x, 0, tap[str(p)])
-        rest = [p for p in places if p not in front]
-        for axis, place in enumerate(rest):
+    def read(self, tap: dict[str, int]) -> Tensor:
+        """Return what one tap sees."""
+        x = self.x
+        if self.front:
+            index = 0
+            for name, count in zip(self.front, self.counts, strict=True):
+                index = index * count + tap[str(name)]
+            x = at(x, 0, index)
+        for axis, place in enumerate(self.rest):
             if isinstance(place, SizedWindow) and place in self.windows:
                 x = read_tap(x, axis, place, tap[place.tap], self.sizes)
         return x
 
+
+def _count(tap: Place, windows: tuple[SizedWindow, ...]) -> int:
+    return next(w.taps or 1 for w in windows if w.tap == tap)
+
+
+class _Prepared:
+    """Both operands arranged once for all taps."""
+
+    def __init__(self, step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> None:
+        self.step, self.sizes = step, sizes
+        self.output = list(step.output)
+        self.sides = [
+            _Side(x, side, step, sizes) for x, side in zip(operands, step.operands, strict=True)
+        ]
+        names = [n for side in self.sides for n in side.names]
+        self.elementwise = len(operands) == 2 and all(n in self.output for n in names)
+        if self.elementwise:
+            for side in self.sides:
+                side.align(self.output)
+
+    def term(self, tap: dict[str, int]) -> Tensor:
+        """Return what one tap adds to the result."""
+        read = [side.read(tap) for side in self.sides]
+        if len(read) == 1:
+            return read[0]
+        if self.elementwise:
+            return times(self.step.semiring, read[0], read[1])
+        one, other = self.sides
+        return contract(
+            read[0],
+            one.names,
+            read[1],
+            other.names,
+            self.output,
+            self.sizes,
+            self.step.semiring,
+        )
+
     def finish(self, total: Tensor) -> Tensor:
-        if len(self.operands) == 2:
+        """Sum what else a single operand has, and order its axes."""
+        if len(self.sides) == 2:
             return total
-        names = self._names(self.places[0])
-        x, left = reduce_to(total, names, self.output, self.step.semiring)
+        x, left = reduce_to(total, self.sides[0].names, self.output, self.step.semiring)
         return permute(x, [left.index(n) for n in self.output])
 
 

@@ -6,6 +6,7 @@ In eager mode each needless reshape costs as much as a small convolution, so ide
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from keras import ops
@@ -35,8 +36,25 @@ def reshape(x: Tensor, shape: Sequence[Any]) -> Tensor:
     return ops.reshape(x, shape)
 
 
+MOST_SLICED_AXES = 8
+"""TensorFlow can't slice or pad tensors of more axes; those are merged around the one touched."""
+
+
+def _merged_around(x: Tensor, axis: int) -> tuple[Tensor, list[Any], list[Any]]:
+    """Return `x` as (before, axis, after), and the shapes that were merged."""
+    shape = list(x.shape)
+    before, after = shape[:axis], shape[axis + 1 :]
+    merged = [prod(n for n in part if n is not None) for part in (before, after)]
+    parts = [None if None in part else m for part, m in zip((before, after), merged, strict=True)]
+    return reshape(x, [parts[0], shape[axis], parts[1]]), before, after
+
+
 def at(x: Tensor, axis: int, index: Any) -> Tensor:
     """Return ``x[..., index, ...]`` with `index` at one axis."""
+    if len(x.shape) > MOST_SLICED_AXES:
+        x, before, after = _merged_around(x, axis)
+        x = x[:, index]
+        return reshape(x, [*before, *([] if isinstance(index, int) else [x.shape[1]]), *after])
     return x[(slice(None),) * axis + (index,)]
 
 
@@ -55,6 +73,10 @@ def pad_zeros(x: Tensor, axis: int, low: Any, high: Any, value: float = 0.0) -> 
     if isinstance(low, int) and isinstance(high, int) and low == 0 and high == 0:
         return x
     rank = len(x.shape)
+    if rank > MOST_SLICED_AXES:
+        x, before, after = _merged_around(x, axis)
+        x = current().pad(x, [(0, 0), (low, high), (0, 0)], value)
+        return reshape(x, [*before, x.shape[1], *after])
     widths = [(0, 0)] * axis + [(low, high)] + [(0, 0)] * (rank - axis - 1)
     return current().pad(x, widths, value)
 
