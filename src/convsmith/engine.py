@@ -20,8 +20,6 @@ MOST_PLANS = 4096
 
 _plans: dict[Any, Plan] = {}
 
-current()  # Loads the backend now: a compiler that traces the first call can't follow an import.
-
 
 def conv(
     pattern: str,
@@ -92,11 +90,41 @@ def conv(
         if not backend.is_tensor(x):
             tensors = _to_tensors(operands)
             break
+    mode = backend.mode(tensors)
+    # Compilers that rewrite or follow Python must not enter the planning.
+    compute = _compute if mode in ("eager", "jit") else _compute_opaque
+    return compute(
+        tensors,
+        mode,
+        pattern,
+        padding,
+        padding_mode,
+        padding_value,
+        semiring,
+        accumulate_dtype,
+        lowering,
+        sizes,
+    )
+
+
+def _compute(
+    tensors: tuple[Any, ...],
+    mode: str,
+    pattern: str,
+    padding: Any,
+    padding_mode: Any,
+    padding_value: float | None,
+    semiring: str,
+    accumulate_dtype: str | None,
+    lowering: str | None,
+    sizes: Mapping[str, int],
+) -> Any:
+    shapes = current().shapes(tensors)
     key = (
         pattern,
-        tuple([tuple(x.shape) for x in tensors]),
+        shapes,
         tuple([x.dtype for x in tensors]),
-        backend.mode(tensors),
+        mode,
         padding if isinstance(padding, (str, int)) else _frozen(padding),
         padding_mode if isinstance(padding_mode, str) else _frozen(padding_mode),
         padding_value,
@@ -112,9 +140,9 @@ def conv(
     if found is None:
         found = _new_plan(
             pattern,
-            [tuple(x.shape) for x in tensors],
+            list(shapes),
             [_dtype_name(x) for x in tensors],
-            backend.mode(tensors),
+            mode,
             padding,
             padding_mode,
             padding_value,
@@ -128,6 +156,10 @@ def conv(
                 _plans.clear()
             _plans[key] = found
     return found.run(*tensors)
+
+
+# Also loads the backend now: a compiler that traces the first call can't follow an import.
+_compute_opaque = current().opaque(_compute)
 
 
 def plan(

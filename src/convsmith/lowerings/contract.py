@@ -14,8 +14,8 @@ from convsmith.lowerings.tensors import permute, reshape
 Tensor = Any
 Names = Sequence[Any]
 
-MOST_BROADCAST_AXES = 8
-"""TensorFlow broadcasts no more; beyond it axes are merged first."""
+MOST_BROADCAST_AXES = 5
+"""TensorFlow broadcasts no more, counting neighbours that broadcast alike as one."""
 
 
 def times(semiring: str, a: Tensor, b: Tensor) -> Tensor:
@@ -64,6 +64,16 @@ def _shape_of(x: Tensor, names: Names, sizes: Sizes) -> list[Any]:
     return [s if isinstance(s, int) else sizes.of(n) for s, n in zip(x.shape, names, strict=True)]
 
 
+def broadcasts(a_names: Names, b_names: Names, order: Names) -> bool:
+    """Whether every backend can broadcast two tensors with these axes to `order`."""
+    runs, last = 0, None
+    for n in order:
+        kind = (n in a_names, n in b_names)
+        runs += kind != last
+        last = kind
+    return runs <= MOST_BROADCAST_AXES
+
+
 def contract(
     a: Tensor,
     a_names: Names,
@@ -84,7 +94,7 @@ def contract(
     rows = [n for n in a_names if n not in b_names]
     columns = [n for n in b_names if n not in a_names]
     order = [*output, *summed]
-    merging = len(order) > MOST_BROADCAST_AXES
+    merging = not broadcasts(a_names, b_names, order)
     if not merging and (semiring != "sum_product" or (batch and not columns)):
         full = times(semiring, align(a, a_names, order, sizes), align(b, b_names, order, sizes))
         return reduce(semiring, full, tuple(range(len(output), len(order))))

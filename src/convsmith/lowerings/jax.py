@@ -28,6 +28,16 @@ def mode(operands: tuple[Any, ...]) -> str:
     return "jit" if any(isinstance(x, jax.core.Tracer) for x in operands) else "eager"
 
 
+def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
+    """Return the shapes of tensors, None for what a graph leaves open."""
+    return tuple([x.shape for x in operands])
+
+
+def opaque(function: Any) -> Any:
+    """Return `function` such that compilers don't rewrite its Python: JAX never does."""
+    return function
+
+
 @cache
 def device() -> str:
     """Return the kind of the default device."""

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
-from convsmith.lowerings.contract import align, contract, plus, reduce_to, times
+from convsmith.lowerings.contract import align, broadcasts, contract, plus, reduce_to, times
 from convsmith.lowerings.tensors import at, permute, reshape
 from convsmith.lowerings.windows import pad_windows, read_tap
 from convsmith.problem import Place, SizedWindow
@@ -121,7 +121,11 @@ class _Prepared:
             _Side(x, side, step, sizes) for x, side in zip(operands, step.operands, strict=True)
         ]
         names = [n for side in self.sides for n in side.names]
-        self.elementwise = len(operands) == 2 and all(n in self.output for n in names)
+        self.elementwise = (
+            len(operands) == 2
+            and all(n in self.output for n in names)
+            and broadcasts(self.sides[0].names, self.sides[1].names, self.output)
+        )
         if self.elementwise:
             for side in self.sides:
                 side.align(self.output)

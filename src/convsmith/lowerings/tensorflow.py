@@ -33,6 +33,16 @@ def mode(operands: tuple[Any, ...]) -> str:
     return "xla" if control_flow_util.GraphOrParentsInXlaContext(graph) else "graph"
 
 
+def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
+    """Return the shapes of tensors, None for what a graph leaves open."""
+    return tuple([tuple(x.shape) for x in operands])
+
+
+def opaque(function: Any) -> Any:
+    """Return `function` such that AutoGraph doesn't rewrite its Python."""
+    return tf.autograph.experimental.do_not_convert(function)
+
+
 @cache
 def device() -> str:
     """Return the kind of device that TensorFlow would use."""

@@ -30,7 +30,7 @@ def reshape(x: Tensor, shape: Sequence[Any]) -> Tensor:
     if tuple(x.shape) == shape:
         return x
     unknown = [i for i, n in enumerate(shape) if not isinstance(n, int)]
-    if len(unknown) == 1 and 0 not in shape:
+    if len(unknown) == 1 and not any(isinstance(n, int) and n == 0 for n in shape):
         # -1 keeps what a graph knows of the shape; a scalar would hide it.
         shape = tuple(-1 if i == unknown[0] else n for i, n in enumerate(shape))
     return ops.reshape(x, shape)

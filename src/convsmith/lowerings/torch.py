@@ -30,6 +30,39 @@ def mode(operands: tuple[Any, ...]) -> str:
     return "compiled" if torch.compiler.is_compiling() else "eager"
 
 
+def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
+    """Return the shapes of tensors, None for what `torch.compile` leaves open."""
+    return tuple([tuple([n if type(n) is int else None for n in x.shape]) for x in operands])
+
+
+_NONE = "<none>"
+"""Stands for None in calls of opaque functions, which don't take it."""
+
+
+def opaque(function: Any) -> Any:
+    """Return `function` such that `torch.compile` follows its tensors, not its Python."""
+
+    @torch._dynamo.nonstrict_trace  # type: ignore[attr-defined]
+    def traced(*arguments: Any) -> Any:
+        return function(*(_swapped(a, _NONE, None) for a in arguments))
+
+    def call(*arguments: Any) -> Any:
+        return traced(*[_swapped(a, None, _NONE) for a in arguments])
+
+    return call
+
+
+def _swapped(value: Any, old: Any, new: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _swapped(v, old, new) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_swapped(v, old, new) for v in value]
+    if isinstance(value, tuple):
+        return tuple([_swapped(v, old, new) for v in value])
+    same = value is None if old is None else isinstance(value, str) and value == old
+    return new if same else value
+
+
 @cache
 def device() -> str:
     """Return the kind of device that Keras puts tensors on."""
