@@ -53,8 +53,8 @@ def conv(
         ArgumentError: an argument with a value that no call accepts.
 
     Example:
-        >>> conv(np.ones((1, 5, 5, 3), "float32"), np.ones((3, 3, 3, 8), "float32")).shape
-        TensorShape([1, 3, 3, 8])
+        >>> tuple(conv(np.ones((1, 5, 5, 3), "float32"), np.ones((3, 3, 3, 8), "float32")).shape)
+        (1, 3, 3, 8)
     """
     shape, kernel_shape = _shape(x), _shape(kernel)
     rank = _rank("conv", shape, kernel_shape, 2)
@@ -124,8 +124,8 @@ def depthwise_conv(
 
     Example:
         >>> x, kernel = np.ones((1, 5, 5, 3), "float32"), np.ones((3, 3, 3, 2), "float32")
-        >>> depthwise_conv(x, kernel, padding="same").shape
-        TensorShape([1, 5, 5, 6])
+        >>> tuple(depthwise_conv(x, kernel, padding="same").shape)
+        (1, 5, 5, 6)
 
     Source: Howard et al., "MobileNets", 2017.
     """
@@ -174,8 +174,8 @@ def separable_conv(
 
     Example:
         >>> x, depthwise = np.ones((1, 5, 5, 3), "float32"), np.ones((3, 3, 3, 2), "float32")
-        >>> separable_conv(x, depthwise, np.ones((1, 1, 6, 4), "float32")).shape
-        TensorShape([1, 3, 3, 4])
+        >>> tuple(separable_conv(x, depthwise, np.ones((1, 1, 6, 4), "float32")).shape)
+        (1, 3, 3, 4)
 
     Source: Chollet, "Xception", 2017.
     """
@@ -255,8 +255,8 @@ def conv_transpose(
 
     Example:
         >>> x, kernel = np.ones((1, 5, 5, 3), "float32"), np.ones((3, 3, 8, 3), "float32")
-        >>> conv_transpose(x, kernel, strides=2, padding="same").shape
-        TensorShape([1, 10, 10, 8])
+        >>> tuple(conv_transpose(x, kernel, strides=2, padding="same").shape)
+        (1, 10, 10, 8)
 
     Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
     """
@@ -360,7 +360,7 @@ def pad(
         ShapeError: a crop that leaves nothing.
 
     Example:
-        >>> np.asarray(pad(np.arange(3.0), 2, mode="reflect")).tolist()
+        >>> np.asarray(pad([0.0, 1.0, 2.0], 2, mode="reflect")).tolist()
         [2.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0]
     """
     rank = len(_shape(x))
@@ -410,8 +410,8 @@ def unfold(
         ArgumentError: an argument with a value that no call accepts.
 
     Example:
-        >>> unfold(np.ones((1, 5, 5, 3), "float32"), 3).shape
-        TensorShape([1, 3, 3, 3, 3, 3])
+        >>> tuple(unfold(np.ones((1, 5, 5, 3), "float32"), 3).shape)
+        (1, 3, 3, 3, 3, 3)
     """
     rank = _data_rank("unfold", _shape(x))
     last = _channels_last(data_format)
@@ -455,8 +455,8 @@ def fold(
         ArgumentError: an argument with a value that no call accepts.
 
     Example:
-        >>> fold(np.ones((1, 3, 3, 3, 3, 2), "float32"), 5).shape
-        TensorShape([1, 5, 5, 2])
+        >>> tuple(fold(np.ones((1, 3, 3, 3, 3, 2), "float32"), 5).shape)
+        (1, 5, 5, 2)
     """
     shape = _shape(patches)
     last = _channels_last(data_format)
