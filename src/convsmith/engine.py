@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from convsmith.dtypes import adopt, host_dtype, result_dtype, sum_dtype
-from convsmith.errors import ArgumentError, ShapeError, compose
+from convsmith.errors import ArgumentError, ShapeError, UnsupportedError, compose
 from convsmith.lowerings import Target
 from convsmith.lowerings.backend import current
 from convsmith.notation import parse
@@ -17,6 +17,15 @@ from convsmith.planner import Plan, make_plan
 from convsmith.problem import solve
 
 MOST_PLANS = 4096
+
+_OPTIONS = (
+    "padding",
+    "padding_mode",
+    "padding_value",
+    "semiring",
+    "accumulate_dtype",
+    "lowering",
+)
 
 _plans: dict[Any, Plan] = {}
 
@@ -138,19 +147,16 @@ def _compute(
     except TypeError:
         found, key = None, None  # Something unhashable: planning says what is wrong with it.
     if found is None:
-        found = _new_plan(
-            pattern,
-            list(shapes),
-            [_dtype_name(x) for x in tensors],
-            mode,
-            padding,
-            padding_mode,
-            padding_value,
-            semiring,
-            accumulate_dtype,
-            lowering,
-            sizes,
-        )
+        dtypes = [_dtype_name(x) for x in tensors]
+        options = (padding, padding_mode, padding_value, semiring, accumulate_dtype, lowering)
+        try:
+            found = _new_plan(pattern, list(shapes), dtypes, mode, *options, sizes)
+        except UnsupportedError:
+            # PyTorch leaves sizes open that it knows, such as the taps of a kernel.
+            known = current().known_shapes(tensors)
+            if known == shapes:
+                raise
+            found, key = _new_plan(pattern, list(known), dtypes, mode, *options, sizes), None
         if key is not None:
             if len(_plans) >= MOST_PLANS:
                 _plans.clear()
@@ -346,7 +352,7 @@ def _dtype_name(x: Any) -> str:
 def _shape(x: Any) -> tuple[int | None, ...]:
     if isinstance(x, tuple) and all(n is None or isinstance(n, int) for n in x):
         return x
-    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+    return tuple(getattr(x, "shape", None) or np.shape(x))
 
 
 def _to_tensors(operands: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -425,19 +431,10 @@ class PatternOperation(keras.Operation):
             else adopt(host_dtype(x), own)
             for x in operands
         ]
-        arguments = dict(self.arguments)
-        fixed = [
-            arguments.pop(name)
-            for name in (
-                "padding",
-                "padding_mode",
-                "padding_value",
-                "semiring",
-                "accumulate_dtype",
-                "lowering",
-            )
-        ]
-        made = _new_plan(self.pattern, shapes, dtypes, current().mode(()), *fixed, arguments)
+        options = {k: v for k, v in self.arguments.items() if k in _OPTIONS}
+        sizes = {k: v for k, v in self.arguments.items() if k not in _OPTIONS}
+        mode = current().mode(())
+        made = _new_plan(self.pattern, shapes, dtypes, mode, **options, sizes=sizes)
         return keras.KerasTensor(made.output_shape, dtype=made.dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def axis_mode(mode: Any, argument: str = "padding_mode") -> AxisMode:
             argument=argument,
             value=mode,
         )
-    low, high = (_mode_name(m, argument) for m in sides)
+    low, high = _mode_name(sides[0], argument), _mode_name(sides[1], argument)
     if (low == "renormalize") != (high == "renormalize"):
         raise ArgumentError(
             compose(

@@ -367,6 +367,7 @@ class _Parser:
     def parenthesis(self, opening: _Token) -> Item:
         first = self.index
         kinds: list[str] = []
+        token = opening
         for token in self.tokens[first:]:
             if token.kind in (")", "end", "arrow", ",", "("):
                 break

@@ -83,7 +83,7 @@ def conv(
         groups > 1,
         last,
     )
-    sizes = {"g": groups} if groups > 1 else {}
+    sizes: dict[str, Any] = {"g": groups} if groups > 1 else {}
     return engine.conv(
         pattern,
         x,
@@ -287,6 +287,7 @@ def conv_transpose(
     pattern = f"{_data(plain, inner, last)}, {taps} o {inner} -> {_data(windows, outer, last)}"
     crops = transposed_crops(padding, output_padding, kernel_shape[:rank], stride, dilation)
     names = _names(rank)
+    sizes: dict[str, Any] = {"g": groups} if groups > 1 else {}
     return engine.conv(
         pattern,
         x,
@@ -296,7 +297,7 @@ def conv_transpose(
             zip(names, geometry.normalize_padding_mode(padding_mode, rank), strict=True)
         ),
         lowering=lowering,
-        **({"g": groups} if groups > 1 else {}),
+        **sizes,
     )
 
 
@@ -372,13 +373,14 @@ def pad(
         return engine.conv(f"{' '.join(names)} -> {' '.join(names)}", x)
     inside = [f"({n}+k{i})" if i in used else n for i, n in enumerate(names)]
     pattern = f"{' '.join(inside)} -> {' '.join(names)}"
+    taps: dict[str, Any] = {f"k{i}": 1 for i in used}
     return engine.conv(
         pattern,
         x,
         padding={names[i]: widths[i] for i in used},
         padding_mode={names[i]: modes[i] for i in used},
         padding_value=constant_values,
-        **{f"k{i}": 1 for i in used},
+        **taps,
     )
 
 
@@ -420,11 +422,12 @@ def unfold(
     )
     result = f"b {out} {taps} c" if last else f"b c {out} {taps}"
     counts = _tuple(kernel_size, rank, "kernel_size")
+    sizes: dict[str, Any] = {f"k{n}": k for n, k in zip(_names(rank), counts, strict=True)}
     return engine.conv(
         f"{_data(spatial, 'c', last)} -> {result}",
         x,
         **_edges(rank, padding, padding_mode, padding_value),
-        **{f"k{n}": k for n, k in zip(_names(rank), counts, strict=True)},
+        **sizes,
     )
 
 

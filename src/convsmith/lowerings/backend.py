@@ -6,7 +6,11 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     is_tensor(x)                 whether x is this backend's tensor
     mode(operands)               "eager" | "graph" | "xla" | "jit" | "compiled"
     device()                     "cpu" | "gpu" | "tpu"
+    shapes(operands)             their shapes, None where a graph leaves a size open
+    known_shapes(operands)       the same, with all sizes fixed that can be fixed now
+    opaque(function)             the function, hidden from compilers that rewrite Python
     size(x, axis)                an int, or a scalar where a graph leaves it open
+    at_least(size, minimum)      the larger of a size and an int
     pad(x, widths, value)        constant padding, widths may be scalars
     conv_support(form, target)   what the backend's own convolution can't do
     conv(form, x, kernel)        the backend's own convolution on a canonical form

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 from keras import ops
 
 from convsmith.lowerings.base import Sizes
-from convsmith.lowerings.tensors import permute, reshape
+from convsmith.lowerings.tensors import permute, reshape, size_product
 
 Tensor = Any
 Names = Sequence[Any]
@@ -119,23 +118,15 @@ def _merged(
         shape = dict(zip(own, _shape_of(x, own, sizes), strict=True))
         return [shape[n] for n in names]
 
-    def joined(parts: list[Any]) -> Any:
-        if all(isinstance(p, int) for p in parts):
-            return prod(parts)
-        total = parts[0]
-        for part in parts[1:]:
-            total = total * part
-        return total
-
     batch_shape = extent(batch, a, a_names)
     row_shape, column_shape = extent(rows, a, a_names), extent(columns, b, b_names)
-    depth = joined(extent(summed, a, a_names))
-    front = [joined(batch_shape)] if batch else []
+    depth = size_product(extent(summed, a, a_names))
+    front = [size_product(batch_shape)] if batch else []
     left_order = [*batch, *rows, *summed]
     left = permute(a, [a_names.index(n) for n in left_order])
     right = permute(b, [b_names.index(n) for n in [*batch, *summed, *columns]])
-    left = reshape(left, [*front, joined(row_shape or [1]), depth])
-    right = reshape(right, [*front, depth, joined(column_shape or [1])])
+    left = reshape(left, [*front, size_product(row_shape or [1]), depth])
+    right = reshape(right, [*front, depth, size_product(column_shape or [1])])
     if semiring == "sum_product":
         result = ops.matmul(left, right)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 from convsmith.lowerings.base import YES, Support, Target
 
@@ -25,12 +26,17 @@ def is_tensor(x: Any) -> bool:
 
 def mode(operands: tuple[Any, ...]) -> str:
     """Return "jit" while tracing, else "eager"."""
-    return "jit" if any(isinstance(x, jax.core.Tracer) for x in operands) else "eager"
+    return "jit" if any(isinstance(x, Tracer) for x in operands) else "eager"
 
 
 def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
     """Return the shapes of tensors, None for what a graph leaves open."""
     return tuple([x.shape for x in operands])
+
+
+def known_shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
+    """Return the shapes of tensors with every size that can be fixed now: no more than those."""
+    return shapes(operands)
 
 
 def opaque(function: Any) -> Any:
@@ -47,6 +53,11 @@ def device() -> str:
 def size(x: Tensor, axis: int) -> int:
     """Return the size of an axis."""
     return x.shape[axis]
+
+
+def at_least(size: Any, minimum: int) -> Any:
+    """Return a size, or `minimum` if it is smaller."""
+    return max(size, minimum)
 
 
 def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:

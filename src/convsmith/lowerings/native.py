@@ -17,7 +17,7 @@ from keras import ops
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import reduce_to
-from convsmith.lowerings.tensors import crop_or_extend, permute, reshape
+from convsmith.lowerings.tensors import crop_or_extend, permute, reshape, size_product
 from convsmith.problem import Place, SizedWindow
 from convsmith.steps import Step
 
@@ -175,11 +175,7 @@ def _spatial(form: Form) -> list[Place]:
 
 
 def _merged(names: tuple[Place, ...] | list[Place], sizes: Sizes) -> Any:
-    total: Any = 1
-    for n in names:
-        size = sizes.of(n)
-        total = size if isinstance(total, int) and total == 1 else total * size
-    return total
+    return size_product(sizes.of(n) for n in names)
 
 
 def _data(form: Form, step: Step, sizes: Sizes, x: Tensor) -> Tensor:

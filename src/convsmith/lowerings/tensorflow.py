@@ -38,6 +38,11 @@ def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
     return tuple([tuple(x.shape) for x in operands])
 
 
+def known_shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
+    """Return the shapes of tensors with every size that can be fixed now: no more than those."""
+    return shapes(operands)
+
+
 def opaque(function: Any) -> Any:
     """Return `function` such that AutoGraph doesn't rewrite its Python."""
     return tf.autograph.experimental.do_not_convert(function)
@@ -53,6 +58,11 @@ def size(x: Tensor, axis: int) -> Any:
     """Return the size of an axis, as a scalar tensor where the graph leaves it open."""
     known = x.shape[axis]
     return tf.shape(x)[axis] if known is None else known
+
+
+def at_least(size: Any, minimum: int) -> Any:
+    """Return a size, or `minimum` if it is smaller."""
+    return tf.maximum(size, minimum) if isinstance(size, tf.Tensor) else max(size, minimum)
 
 
 def pad(x: Tensor, widths: list[tuple[Any, Any]], value: float) -> Tensor:
@@ -166,7 +176,7 @@ def _forward(
     pads: list[Any],
 ) -> Tensor:
     *taps, groups, depth, features = kernel.shape
-    word = _padding_word(x.shape[1:-1], taps, strides, dilations, pads)
+    word: Any = _padding_word(x.shape[1:-1], taps, strides, dilations, pads)
     depthwise = _depthwise_op(form)
     if word is None:
         plain = len(taps) == 2 and groups == 1 and max(dilations) == 1 and not depthwise
@@ -227,7 +237,7 @@ def _transposed(
     # The filter of the convolution whose adjoint this is: [taps, features, groups * depth].
     order = [*range(rank), rank + 2, rank, rank + 1]
     kernel = tf.reshape(tf.transpose(kernel, order), [*taps, features, groups * depth])
-    shape = [size(x, 0), *spatial, groups * features]
+    shape: Any = [size(x, 0), *spatial, groups * features]
     if rank == 3:
         return tf.nn.conv3d_transpose(
             x, kernel, shape, [1, *strides, 1], "VALID", dilations=[1, *dilations, 1]

@@ -5,8 +5,7 @@ In eager mode each needless reshape costs as much as a small convolution, so ide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras import ops
@@ -27,9 +26,9 @@ def permute(x: Tensor, order: Sequence[int]) -> Tensor:
 def reshape(x: Tensor, shape: Sequence[Any]) -> Tensor:
     """Return `x` in the given shape, whose entries may be scalars of a graph."""
     shape = tuple(shape)
-    if tuple(x.shape) == shape:
-        return x
     unknown = [i for i, n in enumerate(shape) if not isinstance(n, int)]
+    if not unknown and tuple(x.shape) == shape:
+        return x
     if len(unknown) == 1 and not any(isinstance(n, int) and n == 0 for n in shape):
         # -1 keeps what a graph knows of the shape; a scalar would hide it.
         shape = tuple(-1 if i == unknown[0] else n for i, n in enumerate(shape))
@@ -42,11 +41,17 @@ MOST_SLICED_AXES = 8
 
 def _merged_around(x: Tensor, axis: int) -> tuple[Tensor, list[Any], list[Any]]:
     """Return `x` as (before, axis, after), and the shapes that were merged."""
-    shape = list(x.shape)
+    shape = list(_shape(x))
     before, after = shape[:axis], shape[axis + 1 :]
-    merged = [prod(n for n in part if n is not None) for part in (before, after)]
-    parts = [None if None in part else m for part, m in zip((before, after), merged, strict=True)]
-    return reshape(x, [parts[0], shape[axis], parts[1]]), before, after
+    return reshape(x, [size_product(before), shape[axis], size_product(after)]), before, after
+
+
+def size_product(sizes: Iterable[Any]) -> Any:
+    """Return the product of sizes, which may be scalars of a graph."""
+    total: Any = 1
+    for size in sizes:
+        total = size if isinstance(total, int) and total == 1 else total * size
+    return total
 
 
 def at(x: Tensor, axis: int, index: Any) -> Tensor:
@@ -54,7 +59,8 @@ def at(x: Tensor, axis: int, index: Any) -> Tensor:
     if len(x.shape) > MOST_SLICED_AXES:
         x, before, after = _merged_around(x, axis)
         x = x[:, index]
-        return reshape(x, [*before, *([] if isinstance(index, int) else [x.shape[1]]), *after])
+        middle = [] if isinstance(index, int) else [current().size(x, 1)]
+        return reshape(x, [*before, *middle, *after])
     return x[(slice(None),) * axis + (index,)]
 
 
@@ -76,7 +82,7 @@ def pad_zeros(x: Tensor, axis: int, low: Any, high: Any, value: float = 0.0) -> 
     if rank > MOST_SLICED_AXES:
         x, before, after = _merged_around(x, axis)
         x = current().pad(x, [(0, 0), (low, high), (0, 0)], value)
-        return reshape(x, [*before, x.shape[1], *after])
+        return reshape(x, [*before, current().size(x, 1), *after])
     widths = [(0, 0)] * axis + [(low, high)] + [(0, 0)] * (rank - axis - 1)
     return current().pad(x, widths, value)
 
@@ -123,7 +129,7 @@ def _pad_open_axis(
     x: Tensor, axis: int, size: Any, low: Any, high: Any, mode: AxisMode, value: float
 ) -> Tensor:
     """Pad an axis whose size only the running graph knows, by gathering computed indices."""
-    place = ops.arange(-low, size + high, dtype="int32")
+    place: Any = ops.arange(-low, size + high, dtype="int32")
     source = ops.where(place < 0, _source(place, size, mode[0]), _source(place, size, mode[1]))
     inside = ops.logical_and(place >= 0, place < size)
     source = ops.where(inside, place, source)
@@ -141,7 +147,7 @@ def _source(place: Tensor, size: Any, mode: str) -> Tensor:
     if mode == "wrap":
         return ops.mod(place, size)
     if mode == "symmetric":
-        folded = ops.mod(place, 2 * size)
+        folded: Any = ops.mod(place, 2 * size)
         return ops.where(folded < size, folded, 2 * size - 1 - folded)
     if mode == "reflect":
         period = ops.maximum(2 * size - 2, 1)

@@ -35,6 +35,11 @@ def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
     return tuple([tuple([n if type(n) is int else None for n in x.shape]) for x in operands])
 
 
+def known_shapes(operands: tuple[Any, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of tensors, fixing what `torch.compile` left open to this call's sizes."""
+    return tuple([tuple([int(n) for n in x.shape]) for x in operands])
+
+
 _NONE = "<none>"
 """Stands for None in calls of opaque functions, which don't take it."""
 
@@ -72,6 +77,11 @@ def device() -> str:
 def size(x: Tensor, axis: int) -> int:
     """Return the size of an axis."""
     return x.shape[axis]
+
+
+def at_least(size: Any, minimum: int) -> Any:
+    """Return a size, or `minimum` if it is smaller."""
+    return torch.sym_max(size, minimum)
 
 
 def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:

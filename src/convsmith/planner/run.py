@@ -19,6 +19,7 @@ from convsmith.lowerings.tensors import (
     pad_axis,
     permute,
     reshape,
+    size_product,
     unpad_axis,
 )
 from convsmith.notation import Group, Leading, One, Window
@@ -59,12 +60,13 @@ def _cast(x: Any, dtype: str) -> Any:
 
 def _empty(plan: Plan, operands: tuple[Any, ...]) -> Any:
     """Return zeros of the right shape, still connected to the operands for gradients."""
-    shape = tuple(current().size(operands[0], 0) if n is None else n for n in plan.output_shape)
+    shape = tuple(_output_shape(plan, _sizes(plan, operands)))
     zero = fill_value(SEMIRING_FILL[plan.problem.semiring], plan.dtype)
     result = ops.full(shape, zero, dtype=plan.dtype)
     if plan.dtype.startswith(("float", "bfloat")):
         for x in operands:
-            result = result + _cast(ops.sum(ops.reshape(x, (-1,))[:0]), plan.dtype)
+            flat: Any = ops.reshape(x, (-1,))
+            result = result + _cast(ops.sum(flat[:0]), plan.dtype)
     return result
 
 
@@ -101,7 +103,7 @@ def _open_sizes(plan: Plan, operands: tuple[Any, ...]) -> Sizes:
                 unknown = [f for f in factors if names[f] is None]
                 if len(unknown) == 1:
                     rest = prod(names[f] for f in factors if f != unknown[0])
-                    names[unknown[0]] = backend.size(x, axis) // rest
+                    names[unknown[0]] = backend.size(x, axis) // max(rest, 1)
             elif not isinstance(item, One):
                 place = next(iterator)
                 if isinstance(place, SizedWindow):
@@ -133,7 +135,7 @@ def _open_window(
     low, high = window.pads
     if low is None or high is None:
         count = (size + window.stride - 1) // window.stride
-        total = ops.maximum((count - 1) * window.stride + reach - size, 0)
+        total = current().at_least((count - 1) * window.stride + reach - size, 0)
         small, large = total // 2, total - total // 2
         low, high = (small, large) if window.padding == "same" else (large, small)
     positions = (size + low + high - reach) // window.stride + 1
@@ -183,13 +185,14 @@ def _renormalization(plan: Plan, window: SizedWindow, sizes: Sizes) -> Any:
         key = window.axis + ("" if window.written else "<")
         size, low, _ = sizes.windows[key]
         positions = sizes.names[window.position]
-        start = ops.arange(positions, dtype="int32") * window.stride - low
-        reads = ops.expand_dims(start, 1) + window.dilation * ops.arange(window.taps, dtype="int32")
-        inside = ops.sum(
+        start: Any = ops.arange(positions, dtype="int32")
+        taps: Any = ops.arange(window.taps, dtype="int32")
+        reads: Any = ops.expand_dims(start * window.stride - low, 1) + window.dilation * taps
+        inside: Any = ops.sum(
             ops.cast(ops.logical_and(reads >= 0, reads < size), plan.compute_dtype), axis=1
         )
-        scale = window.taps / ops.maximum(inside, 1)
-        return ops.where(inside > 0, scale, ops.zeros_like(scale))
+        most: Any = ops.maximum(inside, 1)
+        return ops.where(inside > 0, window.taps / most, ops.zeros_like(most))
     values = renormalization(window, low, size, positions)
     return ops.convert_to_tensor(values, dtype=plan.compute_dtype)
 
@@ -238,11 +241,7 @@ def _output_shape(plan: Plan, sizes: Sizes) -> list[Any]:
             count = len(problem.output_shape) - len(problem.spec.output) + 1
             shape.extend(sizes.of(next(places)) for _ in range(count))
         elif isinstance(item, Group):
-            total: Any = 1
-            for _ in item.names:
-                size = sizes.of(next(places))
-                total = size if isinstance(total, int) and total == 1 else total * size
-            shape.append(total)
+            shape.append(size_product([sizes.of(next(places)) for _ in item.names]))
         else:
             place = next(places)
             if isinstance(item, Window) and isinstance(place, SizedWindow):
