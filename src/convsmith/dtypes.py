@@ -1,8 +1,9 @@
 """Which dtype a result has, and in which one it is summed.
 
-Tensors follow Keras's promotion. A list or NumPy array beside a tensor takes the tensor's dtype
-when it is of the same kind or a simpler one (bool < integer < float < complex), as Python numbers
-do; nothing is ever truncated. Integers are widened to int32.
+Among tensors the widest float wins; float16 with bfloat16 gives float32, which holds both. A list
+or NumPy array beside a tensor takes the tensor's dtype when it is of the same kind or a simpler
+one (bool < integer < float < complex), as Python numbers do; nothing is ever truncated. Integers
+are widened to int32; a NumPy array of longer integers may come if all of them fit.
 """
 
 from __future__ import annotations
@@ -63,8 +64,6 @@ def host_dtype(x: Any) -> str:
             return keras.backend.floatx()
         if x.dtype.kind == "c":
             return "complex64"
-        if x.dtype.kind in "iu":
-            return "int32"
     if x.dtype.kind not in "biufcV" or (x.dtype.kind == "V" and x.dtype.name != "bfloat16"):
         raise DtypeError(
             compose(
@@ -76,6 +75,10 @@ def host_dtype(x: Any) -> str:
             argument="operands",
             value=str(x.dtype),
         )
+    if x.dtype.kind in "iu" and x.dtype.name not in INTEGERS:
+        low, high = (x.min(), x.max()) if x.size else (0, 0)
+        if low >= -(2**31) and high < 2**31:
+            return "int32"
     return x.dtype.name
 
 
@@ -87,6 +90,10 @@ def adopt(host: str, tensors: list[str]) -> str:
     if simpler:
         best = max(simpler, key=kind)
         return best if kind(best) > 1 else host
+    if host == "float64":
+        import keras
+
+        return keras.backend.floatx()  # NumPy's default is no wish for double precision.
     return host
 
 
@@ -102,12 +109,10 @@ def result_dtype(dtypes: tuple[str, ...]) -> str:
     if max(kinds) == 3:
         wide = any(d in ("complex128", "float64") for d in dtypes)
         return "complex128" if wide else "complex64"
-    distinct = list(dict.fromkeys(dtypes))
-    if len(distinct) == 1:
-        return distinct[0]
-    import keras
-
-    return keras.backend.result_type(*distinct)
+    floats = {d for d in dtypes if d in FLOATS}
+    if len(floats) == 1:
+        return floats.pop()
+    return "float64" if "float64" in floats else "float32"
 
 
 def sum_dtype(result: str, accumulate: str | None) -> str:

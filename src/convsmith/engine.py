@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from convsmith.dtypes import adopt, host_dtype, result_dtype, sum_dtype
+from convsmith.dtypes import adopt, host_dtype, kind, result_dtype, sum_dtype
 from convsmith.errors import ArgumentError, ShapeError, UnsupportedError, compose
 from convsmith.lowerings import Target
 from convsmith.lowerings.backend import current
@@ -369,6 +369,8 @@ def _to_tensors(operands: tuple[Any, ...]) -> tuple[Any, ...]:
             x = _foreign(x)
         host = host_dtype(x)
         dtype = adopt(host, own) if own else host
+        kind(dtype)  # Raises before a backend would wrap long integers around.
+        dtype = backend.held_dtype(dtype)
         result.append(keras.ops.convert_to_tensor(np.asarray(x), dtype=dtype))
     return tuple(result)
 

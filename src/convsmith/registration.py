@@ -35,9 +35,22 @@ def register_with_keras() -> None:
 class _KerasWatcher(MetaPathFinder):
     """Finds Keras as the other finders do, with a loader that imports the layers afterwards."""
 
+    def __init__(self) -> None:
+        self._waiting = False
+
+    def keras_is_there(self) -> None:
+        """Import the layers and retire, unless a module that they need is half imported itself."""
+        self._waiting = _half_imported()
+        if not self._waiting:
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+            importlib.import_module(LAYERS)
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if self._waiting and not fullname.startswith("convsmith"):
+            self.keras_is_there()
         if fullname != "keras":
             return None
         for finder in sys.meta_path:
@@ -67,6 +80,10 @@ class _ThenLayers(Loader):
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        if self._watcher in sys.meta_path:
-            sys.meta_path.remove(self._watcher)
-        importlib.import_module(LAYERS)
+        self._watcher.keras_is_there()
+
+
+def _half_imported() -> bool:
+    """Whether the import of a module of convsmith is what brought Keras in."""
+    modules = [m for name, m in sys.modules.items() if name.startswith("convsmith.")]
+    return any(getattr(m.__spec__, "_initializing", False) for m in modules)

@@ -21,6 +21,7 @@ def test_all_layers_reload_when_keras_comes_first() -> None:
         ("convsmith", "keras"),
         # Modules that import Keras while they're being imported themselves.
         pytest.param(("convsmith.ops",), marks=pytest.mark.one_backend),
+        pytest.param(("convsmith.lowerings", "json.tool"), marks=pytest.mark.one_backend),
         pytest.param(("convsmith.transforms",), marks=pytest.mark.one_backend),
     ],
 )

@@ -11,6 +11,8 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     opaque(function)             the function, hidden from compilers that rewrite Python
     size(x, axis)                an int, or a scalar where a graph leaves it open
     at_least(size, minimum)      the larger of a size and an int
+    held_dtype(dtype)            the dtype that a tensor made as that has
+    matmul, maximum, minimum     in the dtype of both (Keras's turn float64 to float32 on PyTorch)
     pad(x, widths, value)        constant padding, widths may be scalars
     conv_support(form, target)   what the backend's own convolution can't do
     conv(form, x, kernel)        the backend's own convolution on a canonical form

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import ops
 
+from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import Sizes
 from convsmith.lowerings.tensors import permute, reshape, size_product
 
@@ -26,7 +27,7 @@ def plus(semiring: str, a: Tensor, b: Tensor) -> Tensor:
     """The sum of the semiring."""
     if semiring == "sum_product":
         return a + b
-    return ops.maximum(a, b) if semiring == "max_plus" else ops.minimum(a, b)
+    return current().maximum(a, b) if semiring == "max_plus" else current().minimum(a, b)
 
 
 def reduce(semiring: str, x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -128,7 +129,7 @@ def _merged(
     left = reshape(left, [*front, size_product(row_shape or [1]), depth])
     right = reshape(right, [*front, depth, size_product(column_shape or [1])])
     if semiring == "sum_product":
-        result = ops.matmul(left, right)
+        result = current().matmul(left, right)
     else:
         full = times(semiring, ops.expand_dims(left, -1), ops.expand_dims(right, -3))
         result = reduce(semiring, full, (len(front) + 1,))

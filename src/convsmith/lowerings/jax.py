@@ -60,6 +60,26 @@ def at_least(size: Any, minimum: int) -> Any:
     return max(size, minimum)
 
 
+def held_dtype(dtype: str) -> str:
+    """Return the dtype that a tensor made as `dtype` has: float32 for float64 unless x64 is on."""
+    return str(jax.dtypes.canonicalize_dtype(dtype))
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product, in the dtype of both."""
+    return jnp.matmul(a, b)
+
+
+def maximum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the larger entries, in the dtype of both."""
+    return jnp.maximum(a, b)
+
+
+def minimum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the smaller entries, in the dtype of both."""
+    return jnp.minimum(a, b)
+
+
 def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:
     """Return `x` with constant padding."""
     return lax.pad(x, jnp.asarray(value, x.dtype), [(low, high, 0) for low, high in widths])

@@ -65,6 +65,26 @@ def at_least(size: Any, minimum: int) -> Any:
     return tf.maximum(size, minimum) if isinstance(size, tf.Tensor) else max(size, minimum)
 
 
+def held_dtype(dtype: str) -> str:
+    """Return the dtype that a tensor made as `dtype` has: itself."""
+    return dtype
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product, in the dtype of both."""
+    return tf.matmul(a, b)
+
+
+def maximum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the larger entries, in the dtype of both."""
+    return tf.maximum(a, b)
+
+
+def minimum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the smaller entries, in the dtype of both."""
+    return tf.minimum(a, b)
+
+
 def pad(x: Tensor, widths: list[tuple[Any, Any]], value: float) -> Tensor:
     """Return `x` with constant padding."""
     return tf.pad(x, widths, constant_values=tf.cast(value, x.dtype))

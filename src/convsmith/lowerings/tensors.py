@@ -103,8 +103,17 @@ def pad_axis(x: Tensor, axis: int, size: Any, pads: Pads, mode: AxisMode, value:
     if not known:
         return _pad_open_axis(x, axis, size, low, high, mode, value)
     pieces = [_segment(x, axis, s, value) for s in pad_segments(size, pads, mode)]
-    pieces = [p for p in pieces if p is not None]
-    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, axis=axis)
+    result = pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, axis=axis)
+    kept = any(s.start is not None for s in pad_segments(size, pads, mode))
+    return result if kept else connected(result, x)
+
+
+def connected(result: Tensor, x: Tensor) -> Tensor:
+    """Return `result`, which doesn't depend on `x`, such that `x` has a gradient: zeros."""
+    if not dtype_name(result).startswith(("float", "bfloat", "complex")):
+        return result
+    nothing: Any = ops.reshape(x, (-1,))
+    return result + ops.cast(ops.sum(nothing[:0]), result.dtype)
 
 
 def _segment(x: Tensor, axis: int, segment: Segment, value: float) -> Tensor:
@@ -177,7 +186,8 @@ def unpad_axis(
             total = piece if total is None else plus(semiring, total, piece)
         offset += segment.length
     if total is None:  # A crop that kept nothing but fill.
-        return ops.full([size if i == axis else n for i, n in enumerate(_shape(x))], fill, x.dtype)
+        shape = [size if i == axis else n for i, n in enumerate(_shape(x))]
+        return connected(ops.full(shape, fill, x.dtype), x)
     return total
 
 

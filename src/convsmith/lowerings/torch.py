@@ -84,6 +84,29 @@ def at_least(size: Any, minimum: int) -> Any:
     return torch.sym_max(size, minimum)
 
 
+def held_dtype(dtype: str) -> str:
+    """Return the dtype that a tensor made as `dtype` has: itself."""
+    return dtype
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product, in the dtype of both."""
+    if a.is_cuda and not (a.is_floating_point() or a.is_complex()):
+        # The GPU multiplies no integer matrices; doubles hold every product of int32 exactly.
+        return torch.matmul(a.double(), b.double()).to(a.dtype)
+    return torch.matmul(a, b)
+
+
+def maximum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the larger entries, in the dtype of both."""
+    return torch.maximum(a, b)
+
+
+def minimum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the smaller entries, in the dtype of both."""
+    return torch.minimum(a, b)
+
+
 def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:
     """Return `x` with constant padding."""
     flat = [amount for pair in reversed(widths) for amount in pair]

@@ -14,6 +14,7 @@ from convsmith.lowerings import LOWERINGS, Sizes
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.tensors import (
     SEMIRING_FILL,
+    connected,
     dtype_name,
     fill_value,
     pad_axis,
@@ -63,10 +64,8 @@ def _empty(plan: Plan, operands: tuple[Any, ...]) -> Any:
     shape = tuple(_output_shape(plan, _sizes(plan, operands)))
     zero = fill_value(SEMIRING_FILL[plan.problem.semiring], plan.dtype)
     result = ops.full(shape, zero, dtype=plan.dtype)
-    if plan.dtype.startswith(("float", "bfloat")):
-        for x in operands:
-            flat: Any = ops.reshape(x, (-1,))
-            result = result + _cast(ops.sum(flat[:0]), plan.dtype)
+    for x in operands:
+        result = connected(result, x)
     return result
 
 
