@@ -8,9 +8,11 @@ multiply-adds are counted first, intermediate sizes second.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from math import prod
+from typing import Any
 
 from convsmith.geometry import Pads
 from convsmith.problem import (
@@ -42,8 +44,10 @@ class Step:
     output: tuple[Place, ...]
     sizes: Mapping[str, Size]
     semiring: str
+    notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What lowerings found out about the step, so that no run has to find it again."""
 
-    @property
+    @cached_property
     def input_windows(self) -> tuple[SizedWindow, ...]:
         """Windows that this step reads: those whose axis the output doesn't carry along."""
         carried = {p for p in self.output if isinstance(p, SizedWindow)}
@@ -56,7 +60,7 @@ class Step:
             )
         )
 
-    @property
+    @cached_property
     def output_windows(self) -> tuple[SizedWindow, ...]:
         """Windows that this step writes."""
         brought = {p for side in self.operands for p in side}

@@ -15,7 +15,7 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     matmul, maximum, minimum     in the dtype of both (Keras's turn float64 to float32 on PyTorch)
     pad(x, widths, value)        constant padding, widths may be scalars
     conv_support(form, target)   what the backend's own convolution can't do
-    conv(form, x, kernel)        the backend's own convolution on a canonical form
+    conv(form, x, kernel, shape) the backend's own convolution on a canonical form
     check_open_size(...)         the runtime check where a graph leaves a size open
     set_shape(x, shape)          tell a graph what planning knows
 """

@@ -11,6 +11,7 @@ from jax import lax
 from jax.core import Tracer
 
 from convsmith.lowerings.base import YES, Support, Target
+from convsmith.lowerings.tensors import reshape
 
 if TYPE_CHECKING:
     from convsmith.lowerings.native import Form
@@ -101,13 +102,13 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
-def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
+def conv(form: Form, x: Tensor, kernel: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the convolution of a canonical form, whatever its layout."""
-    *taps, groups, depth, features = kernel.shape
+    *taps, groups, depth, features = shape
     rank = form.rank
-    if groups > 1:
-        kernel = jnp.swapaxes(kernel, rank, rank + 1)
-    kernel = jnp.reshape(kernel, (*taps, depth, groups * features))
+    if groups > 1 and depth > 1:
+        kernel = jnp.swapaxes(reshape(kernel, shape), rank, rank + 1)
+    kernel = reshape(kernel, (*taps, depth, groups * features))
     spatial = tuple(range(2, rank + 2)) if form.channels_first else tuple(range(1, rank + 1))
     channel = 1 if form.channels_first else rank + 1
     data_spec = (0, channel, *spatial)

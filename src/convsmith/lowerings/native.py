@@ -8,7 +8,6 @@ a grouped convolution over the batch, and depthwise one with no depth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -64,28 +63,14 @@ def supports(step: Step, target: Target) -> Support:
 
 def analyze(step: Step) -> Form | str:
     """Return the parts of the axes, or the reason why the backend's convolution can't do it."""
-    return _analyze(step.operands, step.output, _Frozen(step))
+    form = step.notes.get(name)
+    if form is None:
+        form = step.notes[name] = _analyze(step)
+    return form
 
 
-class _Frozen:
-    """A step as a cache key: equal when places and sizes are."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self.key = (step.operands, step.output, tuple(sorted(step.sizes.items())))
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Frozen) and self.key == other.key
-
-
-@lru_cache(maxsize=4096)
-def _analyze(
-    operands: tuple[tuple[Place, ...], ...], output: tuple[Place, ...], frozen: _Frozen
-) -> Form | str:
-    step = frozen.step
+def _analyze(step: Step) -> Form | str:
+    operands, output = step.operands, step.output
     if len(operands) != 2:
         return "there is no kernel operand"
     read, written = step.input_windows, step.output_windows
@@ -165,8 +150,8 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     assert isinstance(form, Form)
     x, kernel = operands[form.data], operands[1 - form.data]
     x = _data(form, step, sizes, x)
-    kernel = _kernel(form, step, sizes, kernel)
-    result = current().conv(form, x, kernel)
+    kernel, shape = _kernel(form, step, sizes, kernel)
+    result = current().conv(form, x, kernel, shape)
     return _result(form, step, sizes, result)
 
 
@@ -198,8 +183,11 @@ def _data(form: Form, step: Step, sizes: Sizes, x: Tensor) -> Tensor:
     return reshape(x, shape)
 
 
-def _kernel(form: Form, step: Step, sizes: Sizes, kernel: Tensor) -> Tensor:
-    """Return the kernel as [taps..., group, depth, features]."""
+def _kernel(form: Form, step: Step, sizes: Sizes, kernel: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    """Return the kernel with its axes in the order of the canonical form, and the form's shape.
+
+    The shape is [taps..., groups, depth, features]. The backend reshapes, at most once.
+    """
     places = list(step.operands[1 - form.data])
     taps = [w.tap for w in form.windows]
     own_group = [p for p in form.group if p not in form.shared]
@@ -212,10 +200,12 @@ def _kernel(form: Form, step: Step, sizes: Sizes, kernel: Tensor) -> Tensor:
         kernel = ops.flip(kernel, axis=tuple(flipped))
     counts = [w.taps for w in form.windows]
     depth, features = _merged(form.depth, sizes), _merged(form.features, sizes)
-    kernel = reshape(kernel, [*counts, _merged(own_group, sizes), depth, features])
     if form.shared:
-        kernel = ops.repeat(kernel, _merged(form.shared, sizes), axis=len(taps))
-    return kernel
+        groups = _merged(form.shared, sizes)
+        kernel = ops.repeat(reshape(kernel, [*counts, 1, 1, features]), groups, axis=len(taps))
+    else:
+        groups = _merged(form.group, sizes)
+    return kernel, (*counts, groups, depth, features)
 
 
 def _result(form: Form, step: Step, sizes: Sizes, y: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
 from convsmith.lowerings.base import YES, Support, Target
+from convsmith.lowerings.tensors import reshape
 
 if TYPE_CHECKING:
     from convsmith.lowerings.native import Form
@@ -164,7 +165,7 @@ def _depthwise_op(form: Form) -> bool:
     )
 
 
-def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
+def conv(form: Form, x: Tensor, kernel: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the convolution of a canonical form; 1-D is 2-D with one row."""
     if form.channels_first:
         # The CPU kernels want channels last; XLA and the GPU move the transposition away.
@@ -174,12 +175,12 @@ def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
     dilations = [w.dilation for w in form.windows]
     pads = [(0, 0) if form.transposed else tuple(w.pads) for w in form.windows]
     if rank == 1:
-        x, kernel = tf.expand_dims(x, 1), tf.expand_dims(kernel, 0)
+        x, shape = tf.expand_dims(x, 1), (1, *shape)
         row = strides[0] if _depthwise_op(form) else 1
         across = dilations[0] if _depthwise_op(form) else 1
         strides, dilations, pads = [row, *strides], [across, *dilations], [(0, 0), *pads]
     run = _transposed if form.transposed else _forward
-    y = run(form, x, kernel, strides, dilations, pads)
+    y = run(form, x, kernel, shape, strides, dilations, pads)
     if rank == 1:
         y = tf.squeeze(y, 1)
     if form.channels_first:
@@ -191,12 +192,14 @@ def _forward(
     form: Form,
     x: Tensor,
     kernel: Tensor,
+    shape: tuple[int, ...],
     strides: list[int],
     dilations: list[int],
     pads: list[Any],
 ) -> Tensor:
-    *taps, groups, depth, features = kernel.shape
-    word: Any = _padding_word(x.shape[1:-1], taps, strides, dilations, pads)
+    *taps, groups, depth, features = shape
+    sizes = [1] * (len(taps) - form.rank) + [w.size for w in form.windows]
+    word: Any = _padding_word(sizes, taps, strides, dilations, pads)
     depthwise = _depthwise_op(form)
     if word is None:
         plain = len(taps) == 2 and groups == 1 and max(dilations) == 1 and not depthwise
@@ -205,19 +208,16 @@ def _forward(
         else:
             x, word = tf.pad(x, [[0, 0], *pads, [0, 0]]), "VALID"
     if depthwise:
-        kernel = tf.reshape(kernel, [*taps, groups, features])
+        kernel = reshape(kernel, [*taps, groups, features])
         return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], word, dilations=dilations)
-    kernel = _filter(kernel, taps, groups, depth, features)
+    if groups > 1 and depth > 1:
+        rank = len(taps)
+        order = [*range(rank), rank + 1, rank, rank + 2]
+        kernel = tf.transpose(reshape(kernel, shape), order)
+    kernel = reshape(kernel, [*taps, depth, groups * features])
     if len(taps) == 3:
         return tf.nn.conv3d(x, kernel, [1, *strides, 1], word, dilations=[1, *dilations, 1])
     return tf.nn.conv2d(x, kernel, strides, word, dilations=dilations)
-
-
-def _filter(kernel: Tensor, taps: list[int], groups: int, depth: int, features: int) -> Tensor:
-    if groups > 1:
-        rank = len(taps)
-        kernel = tf.transpose(kernel, [*range(rank), rank + 1, rank, rank + 2])
-    return tf.reshape(kernel, [*taps, depth, groups * features])
 
 
 def _padding_word(
@@ -243,12 +243,13 @@ def _transposed(
     form: Form,
     x: Tensor,
     kernel: Tensor,
+    shape: tuple[int, ...],
     strides: list[int],
     dilations: list[int],
     pads: list[Any],
 ) -> Tensor:
     """Return the uncropped adjoint."""
-    *taps, groups, depth, features = kernel.shape
+    *taps, groups, depth, features = shape
     rank = len(taps)
     spatial = [
         s * (size(x, i + 1) - 1) + d * (k - 1) + 1
@@ -256,13 +257,14 @@ def _transposed(
     ]
     # The filter of the convolution whose adjoint this is: [taps, features, groups * depth].
     order = [*range(rank), rank + 2, rank, rank + 1]
-    kernel = tf.reshape(tf.transpose(kernel, order), [*taps, features, groups * depth])
-    shape: Any = [size(x, 0), *spatial, groups * features]
+    kernel = tf.transpose(reshape(kernel, shape), order)
+    kernel = reshape(kernel, [*taps, features, groups * depth])
+    full: Any = [size(x, 0), *spatial, groups * features]
     if rank == 3:
         return tf.nn.conv3d_transpose(
-            x, kernel, shape, [1, *strides, 1], "VALID", dilations=[1, *dilations, 1]
+            x, kernel, full, [1, *strides, 1], "VALID", dilations=[1, *dilations, 1]
         )
-    return tf.nn.conv2d_transpose(x, kernel, shape, strides, "VALID", dilations=dilations)
+    return tf.nn.conv2d_transpose(x, kernel, full, strides, "VALID", dilations=dilations)
 
 
 def sums_halves_wide(target: Target) -> bool:

@@ -133,10 +133,11 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
-def conv(form: Form, x: Tensor, kernel: Tensor) -> Tensor:
+def conv(form: Form, x: Tensor, kernel: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the convolution of a canonical form."""
-    *taps, groups, depth, features = kernel.shape
+    *taps, groups, depth, features = shape
     rank = form.rank
+    kernel = kernel.reshape(shape)
     if not form.channels_first:
         x = x.movedim(-1, 1)
     strides = [w.stride for w in form.windows]

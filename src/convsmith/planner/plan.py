@@ -13,7 +13,7 @@ from convsmith.errors import ArgumentError, UnsupportedError, compose
 from convsmith.lowerings import LOWERINGS, Target
 from convsmith.planner.costs import estimate
 from convsmith.problem import Problem, Size, SizedWindow
-from convsmith.steps import Step, contraction_steps, elements
+from convsmith.steps import Step, contraction_steps, elements, needs_real_pads, written_window
 
 ITEM_SIZE = {"float64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2}
 
@@ -99,6 +99,32 @@ class Plan:
         """Whether a size is only known when a graph runs."""
         windows = (*self.problem.input_windows, *self.problem.output_windows)
         return any(s is None for s in (*self.sizes.values(), *(w.size for w in windows)))
+
+    @cached_property
+    def needs_preparation(self) -> tuple[bool, ...]:
+        """Whether each operand must be reshaped or padded before the steps."""
+        problem = self.problem
+        return tuple(
+            self.is_open
+            or shape != tuple(p.size if isinstance(p, SizedWindow) else self.sizes[p] for p in side)
+            or any(isinstance(p, SizedWindow) and needs_real_pads(p, problem) for p in side)
+            for shape, side in zip(problem.shapes, problem.operands, strict=True)
+        )
+
+    @cached_property
+    def needs_finish(self) -> bool:
+        """Whether the result must be folded back, ordered or reshaped after the steps."""
+        problem = self.problem
+        flat = tuple(
+            p.size if isinstance(p, SizedWindow) else self.sizes[p] for p in problem.output
+        )
+        places = tuple(p if isinstance(p, str) else written_window(p) for p in problem.output)
+        return (
+            self.is_open
+            or flat != self.output_shape
+            or places != tuple(self.flat_output)
+            or any(not w.plain_padding for w in problem.output_windows)
+        )
 
     def run(self, *operands: Any) -> Any:
         """Return the result for operands of the planned shapes and dtypes."""

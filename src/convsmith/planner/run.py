@@ -39,8 +39,8 @@ def run_plan(plan: Plan, operands: tuple[Any, ...]) -> Any:
     operands = tuple(_cast(x, plan.compute_dtype) for x in operands)
     sizes = _sizes(plan, operands)
     slots: dict[int, Any] = {}
-    for index, x in enumerate(operands):
-        slots[index] = _prepare(plan, index, x, sizes)
+    for index, (x, needed) in enumerate(zip(operands, plan.needs_preparation, strict=True)):
+        slots[index] = _prepare(plan, index, x, sizes) if needed else x
     for offset, window in enumerate(plan.renormalized):
         slots[len(operands) + offset] = _renormalization(plan, window, sizes)
     last = len(slots) - 1
@@ -51,7 +51,10 @@ def run_plan(plan: Plan, operands: tuple[Any, ...]) -> Any:
         last = step.slot
     if not plan.steps:
         last = 0
-    result = _finish(plan, slots[last], sizes)
+    result = slots[last]
+    if plan.steps and not plan.needs_finish:
+        return _cast(result, plan.dtype)
+    result = _finish(plan, result, sizes)
     return backend.set_shape(_cast(result, plan.dtype), plan.output_shape)
 
 
