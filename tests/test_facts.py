@@ -19,6 +19,7 @@ from convsmith import reference
 from convsmith.errors import (
     ArgumentError,
     ConvsmithError,
+    DtypeError,
     KernelError,
     ShapeError,
 )
@@ -447,14 +448,14 @@ def test_fact_09_float64_is_computed_as_such_or_shown(backend: str) -> None:
     assert_close(as_numpy(y), reference.conv(CONV2D, x, kernel), tolerance, "values")
 
 
-def test_fact_09_float64_that_is_narrowed_is_said(
-    backend: str, request: pytest.FixtureRequest
-) -> None:
-    if backend != "jax":
-        return
-    request.applymarker(pytest.mark.xfail(strict=True, reason="narrowed without JAX's warning"))
-    with pytest.warns(UserWarning, match="float64"):
-        cs.ops.conv(np.ones((1, 4, 4, 1)), np.ones((2, 2, 1, 1)))
+def test_fact_09_sums_that_jax_would_narrow_are_refused(backend: str) -> None:
+    x, kernel = np.ones((1, 4, 4, 1)), np.ones((2, 2, 1, 1))
+    if backend == "jax":
+        with pytest.raises(DtypeError, match="would silently be float32.* Try: jax.config"):
+            cs.conv(CONV2D, x, kernel, accumulate_dtype="float64")
+    else:
+        y = cs.conv(CONV2D, x.astype("float32"), kernel, accumulate_dtype="float64")
+        assert as_numpy(y).ravel()[0] == 4
 
 
 def test_fact_09_the_mean_of_a_uint8_image_in_a_layer() -> None:

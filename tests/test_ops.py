@@ -12,7 +12,7 @@ import pytest
 
 import convsmith as cs
 from convsmith import reference
-from convsmith.errors import ShapeError
+from convsmith.errors import DtypeError, ShapeError
 from convsmith.testing.autodiff import layer_gradients
 from convsmith.testing.contract import Array, as_numpy, assert_close
 
@@ -120,7 +120,7 @@ def cases(count: int, seed: int, *, modes: tuple[str, ...] = MODES) -> Iterator[
             padding=tuple(padding),
             modes=tuple(mode),
             # Zeros are what "renormalize" rescales.
-            value=None if "renormalize" in mode else pick([None, None, 1.5]),
+            value=pick([None, None, 1.5]) if "constant" in str(mode) else None,
             groups=pick([1, 1, 2]),
             last=bool(generator.integers(2)),
         )
@@ -296,17 +296,10 @@ def test_conv_transpose_is_the_adjoint_of_conv(case: Case) -> None:
     assert_close(as_numpy(result), expected, TOLERANCE, "values")
 
 
-OFF_BY_ONE = "output_padding takes all from the high end of what 'same' crops"
-
-
 @pytest.mark.parametrize("padding", ["valid", "same", 1])
 @pytest.mark.parametrize(("taps", "stride", "more"), [(3, 2, 0), (3, 2, 1), (2, 3, 2), (4, 2, 1)])
-def test_output_padding(
-    padding: Any, taps: int, stride: int, more: int, request: pytest.FixtureRequest
-) -> None:
+def test_output_padding(padding: Any, taps: int, stride: int, more: int) -> None:
     """ "same" halves all that is cropped, as Keras does on every backend."""
-    if padding == "same" and more:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=OFF_BY_ONE))
     generator = np.random.default_rng(0)
     x = generator.uniform(-1, 1, (2, 5, 3)).astype("float32")
     kernel = generator.uniform(-1, 1, (taps, 4, 3)).astype("float32")
@@ -547,10 +540,7 @@ def test_keras_conv_transpose(
     taps: int,
     stride: int,
     more: int | None,
-    request: pytest.FixtureRequest,
 ) -> None:
-    if padding == "same" and more:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=OFF_BY_ONE))
     x = data_for(data_format, (5, 4, 3)[:rank], 3)
     shape = (*(taps,) * rank, 4, 3)
     kernel = np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
@@ -610,3 +600,21 @@ def test_every_lowering_gives_the_same(lowering: str) -> None:
         except (ShapeError, cs.errors.UnsupportedError):
             continue
         assert_close(as_numpy(found), expected, TOLERANCE, str(case))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16"])
+def test_what_is_only_moved_keeps_its_dtype(dtype: str) -> None:
+    x = np.random.default_rng(0).integers(0, 2, (1, 4, 4, 1)).astype(dtype)
+    for data in (x, keras.ops.convert_to_tensor(x)):
+        padded = cs.ops.pad(data, ((0, 0), (1, 2), (1, 0), (0, 0)))
+        assert keras.backend.standardize_dtype(padded.dtype) == dtype
+        expected = np.pad(x, ((0, 0), (1, 2), (1, 0), (0, 0)))
+        np.testing.assert_array_equal(as_numpy(padded), expected)
+        patches = cs.ops.unfold(data, 2)
+        assert keras.backend.standardize_dtype(patches.dtype) == dtype
+        assert keras.backend.standardize_dtype(cs.ops.pad(data, 0).dtype) == dtype
+
+
+def test_a_fill_that_the_dtype_does_not_hold_is_refused() -> None:
+    with pytest.raises(DtypeError, match=r"constant_values=300: doesn't fit in uint8; .* Try: "):
+        cs.ops.pad(np.ones(3, "uint8"), 1, constant_values=300)

@@ -17,6 +17,7 @@ from convsmith.errors import DtypeError, compose
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
 INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32")
+WIDTHS = {"float16": 16, "bfloat16": 16, "float64": 64, "complex64": 64, "complex128": 128}
 HALVES = ("float16", "bfloat16")
 
 
@@ -130,6 +131,17 @@ def sum_dtype(result: str, accumulate: str | None) -> str:
                 f"is of another kind than the result's {result}",
                 expected="a dtype of the same kind",
                 fix="accumulate_dtype='float32'" if kind(result) == 2 else "no accumulate_dtype",
+            ),
+            argument="accumulate_dtype",
+            value=accumulate,
+        )
+    if WIDTHS.get(accumulate, 32) < WIDTHS.get(result, 32):
+        raise DtypeError(
+            compose(
+                f"accumulate_dtype={accumulate!r}",
+                f"is narrower than the result's {result}",
+                expected=f"{result} or wider",
+                fix=f"accumulate_dtype={result!r}",
             ),
             argument="accumulate_dtype",
             value=accumulate,

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from convsmith.dtypes import adopt, host_dtype, kind, result_dtype, sum_dtype
-from convsmith.errors import ArgumentError, ShapeError, UnsupportedError, compose
+from convsmith.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError, compose
 from convsmith.lowerings import Target
 from convsmith.lowerings.backend import current
 from convsmith.notation import parse
@@ -49,7 +49,8 @@ def conv(
     Args:
         pattern: operands, ``->`` and output; `convsmith.notation` has the grammar.
         *operands: tensors of the backend in use, symbolic Keras tensors, NumPy arrays or lists,
-            of the shapes that the pattern says.
+            of the shapes that the pattern says. JAX holds float64 arrays as float32 unless its
+            x64 mode is on.
         padding: ``"valid"``, ``"same"`` (TensorFlow's), ``"same_lower"``, ``"full"``,
             ``"causal"``, an int, ``(low, high)``, or a dict of these by window position, such as
             ``{"h": "same", "w": (1, 2)}``. Negative amounts crop.
@@ -282,6 +283,17 @@ def _new_plan(
     )
     result = result_dtype(tuple(dtypes))
     sums = sum_dtype(result, accumulate_dtype)
+    if accumulate_dtype is not None and current().held_dtype(sums) != sums:
+        raise DtypeError(
+            compose(
+                f"accumulate_dtype={sums!r}",
+                f"would silently be {current().held_dtype(sums)}",
+                expected="a dtype that the backend holds",
+                fix='jax.config.update("jax_enable_x64", True) before the first computation',
+            ),
+            argument="accumulate_dtype",
+            value=sums,
+        )
     _check_dtype(pattern, result, problem, padding_value)
     backend = current()
     target = Target(backend.NAME, mode, backend.device(), sums)
@@ -297,8 +309,6 @@ def _new_plan(
 
 
 def _check_dtype(pattern: str, result: str, problem: Any, padding_value: float | None) -> None:
-    from convsmith.errors import DtypeError
-
     if result.startswith("complex") and problem.semiring != "sum_product":
         raise DtypeError(
             compose(
@@ -323,7 +333,7 @@ def _check_dtype(pattern: str, result: str, problem: Any, padding_value: float |
             ),
             argument="padding_mode",
         )
-    if padding_value is not None and padding_value != int(padding_value):
+    if padding_value is not None and not float(padding_value).is_integer():
         raise DtypeError(
             compose(
                 f"padding_value={padding_value!r}",

@@ -32,6 +32,8 @@ def compose(
 class ConvsmithError(Exception):
     """Base of all errors raised by convsmith; `argument` and `value` name the culprit if known."""
 
+    ag_pass_through = True  # TensorFlow's AutoGraph raises it as it is, not as an error of its own.
+
     def __init__(self, message: str, *, argument: str | None = None, value: Any = None) -> None:
         super().__init__(message)
         self.message = message

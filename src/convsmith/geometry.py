@@ -59,7 +59,12 @@ def integer(value: Any, argument: str, *, minimum: int | None = None) -> int:
         number = operator.index(value)
     except TypeError:
         raise ArgumentError(
-            compose(f"{argument}={value!r}", "is not a whole number", expected=rule),
+            compose(
+                f"{argument}={value!r}",
+                "is not a whole number",
+                expected=rule,
+                fix=f"{argument}={1 if minimum is None else max(minimum, 1)}",
+            ),
             argument=argument,
             value=value,
         ) from None
@@ -470,6 +475,8 @@ def normalize_tuple(value: Any, rank: int, argument: str, *, minimum: int = 1) -
     Raises:
         ArgumentError: another length, a value that isn't whole, or one below `minimum`.
     """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != rank:
             raise ArgumentError(
@@ -486,6 +493,44 @@ def normalize_tuple(value: Any, rank: int, argument: str, *, minimum: int = 1) -
     return (integer(value, argument, minimum=minimum),) * rank
 
 
+def fill(value: Any, modes: Iterable[AxisMode], zero: float) -> float:
+    """Return the checked ``padding_value``: `zero` if None.
+
+    Raises:
+        ArgumentError: it isn't a real number, or no side of any of the `modes` would use it.
+    """
+    if value is None:
+        return zero
+    try:
+        number = float("nan") if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if number != number:
+        raise ArgumentError(
+            compose(
+                f"padding_value={value!r}",
+                "is not a number",
+                expected="a real number, or None for zero",
+                fix="padding_value=0.0",
+            ),
+            argument="padding_value",
+            value=value,
+        )
+    named = list(modes)
+    if named and not any("constant" in pair for pair in named):
+        raise ArgumentError(
+            compose(
+                f"padding_value={value!r}",
+                f"would be ignored by padding_mode={named[0][0]!r}",
+                expected="no padding_value, or a mode 'constant' on some side",
+                fix="padding_value=None",
+            ),
+            argument="padding_value",
+            value=value,
+        )
+    return number
+
+
 def normalize_padding(padding: Any, rank: int) -> tuple[AxisPadding, ...]:
     """Return the padding of each of `rank` axes from every form that layers and ops accept.
 
@@ -499,6 +544,8 @@ def normalize_padding(padding: Any, rank: int) -> tuple[AxisPadding, ...]:
         >>> normalize_padding(((1, 2), "same"), 2)
         ((1, 2), 'same')
     """
+    if hasattr(padding, "tolist"):
+        padding = padding.tolist()
     if isinstance(padding, str) or not isinstance(padding, Sequence):
         return (axis_padding(padding),) * rank
     entries = list(padding)

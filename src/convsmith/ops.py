@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from convsmith import engine, geometry
-from convsmith.errors import ArgumentError, ShapeError, compose
+from convsmith.errors import ArgumentError, DtypeError, ShapeError, compose
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -327,8 +327,9 @@ def transposed_crops(
             if entry == "valid":
                 high = min(reach - stride, 0)
         elif entry == "same":
-            low = reach // 2
-            high = 2 * (reach // 2) - low - more
+            total = 2 * (reach // 2) - more
+            low = max(total // 2, 0)
+            high = total - low
         else:
             low, high = geometry.resolve_transposed_padding(entry, taps, stride, dilation)
             assert low is not None
@@ -365,23 +366,41 @@ def pad(
         [2.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0]
     """
     rank = len(_shape(x))
+    if rank == 0:
+        raise ShapeError(
+            compose("pad: x", "has rank 0", expected="at least one axis", fix="x[None]"),
+            argument="x",
+        )
     widths = _pad_widths(pad_width, rank)
     modes = geometry.normalize_padding_mode(mode, rank)
     names = [f"a{i}" for i in range(rank)]
+    if any("renormalize" in pair for pair in modes):
+        raise ArgumentError(
+            compose(
+                f"mode={mode!r}",
+                "rescales sums, and padding has none",
+                expected="'constant', 'edge', 'reflect', 'symmetric' or 'wrap'",
+                fix='mode="constant"',
+            ),
+            argument="mode",
+            value=mode,
+        )
     used = [i for i in range(rank) if widths[i] != (0, 0)]
     if not used:
-        return engine.conv(f"{' '.join(names)} -> {' '.join(names)}", x)
+        return _in_own_dtype(x, engine.conv(f"{' '.join(names)} -> {' '.join(names)}", x))
+    constant = any("constant" in modes[i] for i in used)
     inside = [f"({n}+k{i})" if i in used else n for i, n in enumerate(names)]
     pattern = f"{' '.join(inside)} -> {' '.join(names)}"
     taps: dict[str, Any] = {f"k{i}": 1 for i in used}
-    return engine.conv(
+    result = engine.conv(
         pattern,
         x,
         padding={names[i]: widths[i] for i in used},
         padding_mode={names[i]: modes[i] for i in used},
-        padding_value=constant_values,
+        padding_value=constant_values if constant else None,
         **taps,
     )
+    return _in_own_dtype(x, result, constant_values if constant else None)
 
 
 def unfold(
@@ -423,12 +442,13 @@ def unfold(
     result = f"b {out} {taps} c" if last else f"b c {out} {taps}"
     counts = _tuple(kernel_size, rank, "kernel_size")
     sizes: dict[str, Any] = {f"k{n}": k for n, k in zip(_names(rank), counts, strict=True)}
-    return engine.conv(
+    patches = engine.conv(
         f"{_data(spatial, 'c', last)} -> {result}",
         x,
         **_edges(rank, padding, padding_mode, padding_value),
         **sizes,
     )
+    return _in_own_dtype(x, patches, padding_value)
 
 
 def fold(
@@ -522,6 +542,9 @@ def fold(
     )
 
 
+SMALL_INTEGERS = ("bool", "int8", "uint8", "int16", "uint16")
+"""What `engine.conv` widens to int32."""
+
 _SPATIAL = {1: ("w",), 2: ("h", "w"), 3: ("z", "h", "w")}
 
 
@@ -566,6 +589,32 @@ def _edges(rank: int, padding: Any, mode: Any, value: float | None) -> dict[str,
     return edges
 
 
+def _in_own_dtype(x: Any, result: Any, value: float | None = None) -> Any:
+    """Return what was only moved, not summed, in the integer dtype that it had before.
+
+    Raises:
+        DtypeError: the dtype of `x` doesn't hold the fill `value`.
+    """
+    if not hasattr(x, "dtype"):
+        return result
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if dtype not in SMALL_INTEGERS:
+        return result
+    low, high = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if value is not None and not low <= value <= high:
+        raise DtypeError(
+            compose(
+                f"constant_values={value!r}",
+                f"doesn't fit in {dtype}",
+                expected=f"a number from {low} to {high}",
+                fix="a cast of x to int32 or float32",
+            ),
+            argument="constant_values",
+            value=value,
+        )
+    return keras.ops.cast(result, dtype)
+
+
 def _tuple(value: Any, rank: int, argument: str) -> tuple[int, ...]:
     return geometry.normalize_tuple(value, rank, argument)
 
@@ -597,7 +646,8 @@ def _shape(x: Any) -> tuple[int | None, ...]:
 def _channels_last(data_format: str | None) -> bool:
     if data_format is None:
         data_format = keras.config.image_data_format()
-    if data_format not in DATA_FORMATS:
+    word = data_format.lower() if isinstance(data_format, str) else data_format
+    if word not in DATA_FORMATS:
         raise ArgumentError(
             compose(
                 f"data_format={data_format!r}",
@@ -608,7 +658,7 @@ def _channels_last(data_format: str | None) -> bool:
             argument="data_format",
             value=data_format,
         )
-    return data_format == "channels_last"
+    return word == "channels_last"
 
 
 def _data_rank(name: str, shape: tuple[int | None, ...]) -> int:

@@ -158,9 +158,7 @@ class _Solver:
         )
         return ShapeError(text, argument="shapes", value=self.shapes)
 
-    def solve(
-        self, padding: Any, padding_mode: Any, padding_value: float | None, semiring: str
-    ) -> Problem:
+    def solve(self, padding: Any, padding_mode: Any, padding_value: Any, semiring: str) -> Problem:
         spec = self.spec
         if semiring not in SEMIRINGS:
             raise ArgumentError(
@@ -195,7 +193,7 @@ class _Solver:
             output=output,
             output_shape=self.output_shape(output),
             semiring=semiring,
-            padding_value=zero if padding_value is None else padding_value,
+            padding_value=geometry.fill(padding_value, self.modes.values(), zero),
         )
 
     def check_given_sizes(self) -> None:

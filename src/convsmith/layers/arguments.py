@@ -6,7 +6,6 @@ wrong rank.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -42,26 +41,15 @@ def stored_padding_mode(mode: Any, rank: int) -> Any:
     return pairs[0][0] if isinstance(mode, str) else pairs
 
 
-def stored_padding_value(value: Any) -> float | None:
+def stored_padding_value(value: Any, mode: Any, rank: int) -> float | None:
     """Return the checked padding value.
 
     Raises:
-        ArgumentError: it is neither None nor a number.
+        ArgumentError: it is neither None nor a number, or `mode` doesn't use it.
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ArgumentError(
-            compose(
-                f"padding_value={value!r}",
-                "is not a number",
-                expected="a number, or None for 0",
-                fix="padding_value=0.0",
-            ),
-            argument="padding_value",
-            value=value,
-        )
-    return float(value)
+    return geometry.fill(value, geometry.normalize_padding_mode(mode, rank), 0.0)
 
 
 def resolved_data_format(data_format: Any) -> DataFormat:

@@ -97,7 +97,7 @@ class Convolution(keras.layers.Layer):
         self.dilation_rate = dilation_rate
         self.padding = padding
         self.padding_mode = stored_padding_mode(padding_mode, rank)
-        self.padding_value = stored_padding_value(padding_value)
+        self.padding_value = stored_padding_value(padding_value, padding_mode, rank)
         self.kernel_transform = transforms.get(kernel_transform)
         # Keras's check would come first and say less than ours.
         self.input_spec = None

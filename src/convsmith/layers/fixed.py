@@ -56,7 +56,7 @@ class FixedConvolution(keras.layers.Layer):
         self.data_format: DataFormat = resolved_data_format(data_format)
         self.dilation_rate = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
         self.padding_mode = stored_padding_mode(padding_mode, rank)
-        self.padding_value = stored_padding_value(padding_value)
+        self.padding_value = stored_padding_value(padding_value, padding_mode, rank)
         self.channel_axis = _checked_channel_axis(channel_axis)
         self.kernel_name = kernel if isinstance(kernel, str) else None
         array = fixed_kernel(kernel, rank, layout)

@@ -98,10 +98,17 @@ def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     return x
 
 
-def check_open_size(found: Any, minimum: int, message: str) -> None:
-    """Stop the graph when an open size turns out too small (TF would read beyond its memory)."""
-    if isinstance(found, tf.Tensor):
-        tf.debugging.assert_greater_equal(found, tf.cast(minimum, found.dtype), message=message)
+def check_open_size(found: Any, minimum: int, message: str) -> Any:
+    """Return an open size, and stop the graph if it turns out too small.
+
+    TensorFlow would read beyond its memory. Whatever uses the size waits for the check.
+    """
+    if not isinstance(found, tf.Tensor):
+        return found
+    least = tf.cast(minimum, found.dtype)
+    check = tf.debugging.assert_greater_equal(found, least, message=message)
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(found)
 
 
 @cache

@@ -141,14 +141,14 @@ def _open_window(
         small, large = total // 2, total - total // 2
         low, high = (small, large) if window.padding == "same" else (large, small)
     positions = (size + low + high - reach) // window.stride + 1
-    if names.get(window.position) is None:
-        names[window.position] = positions
-    current().check_open_size(
+    positions = current().check_open_size(
         positions,
         1,
         f"pattern '{plan.pattern}': axis '{window.position}': the kernel is larger than the "
         "padded input, so that no output is left. Try: more padding, or a smaller kernel.",
     )
+    if names.get(window.position) is None:
+        names[window.position] = positions
     windows[window.axis + "<"] = (size, low, high)
     # Steps see the axis as it is once other pads than zeros have been made real.
     real = needs_real_pads(window, plan.problem)

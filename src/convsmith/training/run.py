@@ -112,6 +112,7 @@ def _fit(
         order = np.random.default_rng([settings.seed, epoch]).permutation(count)
         fresh = np.random.SeedSequence([settings.seed, epoch]).generate_state(1)[0]
         classifier.restart_random(model, int(fresh >> 1))
+        classifier.set_learning_rate(model, epoch, settings.epochs)
         watch = _Watch(reporter)
         history = fit(
             dataset.x_train[order],
