@@ -119,6 +119,7 @@ MORE: dict[str, Case] = {
     "one position": Case("b (h+kh) i, kh i o -> b h o", ((2, 3, 3), (3, 3, 4))),
     "one tap": Case("b (3h+kh) i, kh i o -> b h o", ((2, 8, 3), (1, 3, 4))),
     "output only": Case("b (h+kh), kh -> b h n", ((2, 5), (2,)), {"n": 3}),
+    "scalar output": Case("h i, h i ->", ((3, 4), (3, 4))),
     "ones": Case("b 1 (h+kh), kh 1 -> b h 1", ((2, 1, 5), (2, 1))),
 }
 

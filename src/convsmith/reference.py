@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 ALIASES = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
+MODES = {"constant", "edge", "reflect", "symmetric", "wrap", "renormalize"}
 ZEROS = {"sum_product": 0.0, "max_plus": -np.inf, "min_plus": np.inf}
 
 
@@ -185,7 +186,10 @@ class _Loops:
     def _modes(self, w: _Window) -> tuple[str, str]:
         mode = self._entry(self.mode, w, "constant")
         low, high = (mode, mode) if isinstance(mode, str) else mode
-        return ALIASES.get(low, low), ALIASES.get(high, high)
+        low, high = ALIASES.get(low, low), ALIASES.get(high, high)
+        if not {low, high} <= MODES:
+            raise ValueError(f"unknown padding mode {mode!r}")
+        return low, high
 
     def _place(self, w: _Window) -> tuple[np.ndarray, np.ndarray]:
         """Return which entry every point touches, and whether there is one."""
@@ -275,12 +279,16 @@ class _Loops:
             product = np.broadcast_to(self._scale(), self.space).astype(kind)
             for v in values:
                 product = product * v
+            if not index:
+                return np.asarray(product.sum())
             np.add.at(result, tuple(i[inside] for i in index), product[inside])
             return result
         total = np.zeros(self.space)
         for v in values:
             total = total + v
         ufunc = np.maximum if self.semiring == "max_plus" else np.minimum
+        if not index:
+            return np.asarray(ufunc.reduce(total.ravel(), initial=ZEROS[self.semiring]))
         ufunc.at(result, tuple(i[inside] for i in index), total[inside])
         return result
 
@@ -310,6 +318,8 @@ def _widen(array: np.ndarray) -> np.ndarray:
 
 def _amounts(padding: Any) -> tuple[int, int]:
     if isinstance(padding, str):
+        if padding != "valid":
+            raise ValueError(f"unknown padding {padding!r}")
         return 0, 0
     return (padding, padding) if isinstance(padding, int) else tuple(padding)  # type: ignore[return-value]
 

@@ -1,0 +1,186 @@
+"""The grammar: what each construct becomes, and what each mistake is told."""
+
+from __future__ import annotations
+
+import random
+import string
+
+import pytest
+
+from convsmith.errors import ConvsmithError, PatternError
+from convsmith.notation import Axis, Group, Leading, One, Window, format_axes, parse
+from convsmith.problem import solve
+from engine_cases import MORE, ROWS
+
+pytestmark = pytest.mark.backend_free
+
+
+def test_names_operands_and_output() -> None:
+    spec = parse("b h i, h i o -> b o")
+    assert spec.operands == (
+        (Axis("b"), Axis("h"), Axis("i")),
+        (Axis("h"), Axis("i"), Axis("o")),
+    )
+    assert spec.output == (Axis("b"), Axis("o"))
+    assert spec.names == ("b", "h", "i", "o")
+    assert spec.output_names == ("b", "o")
+
+
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [
+        ("(h+kh)", Window("h", "kh")),
+        ("(2h+3kh)", Window("h", "kh", 2, 3)),
+        ("(2*h+3*kh)", Window("h", "kh", 2, 3)),
+        ("( 2 h + 3 kh )", Window("h", "kh", 2, 3)),
+        ("(h-kh)", Window("h", "kh", flipped=True)),
+        ("(2h-3kh)", Window("h", "kh", 2, 3, flipped=True)),
+        ("(s*h+d*kh)", Window("h", "kh", "s", "d")),
+        ("(10h+kh)", Window("h", "kh", 10)),
+        ("(h_1+k2)", Window("h_1", "k2")),
+    ],
+)
+def test_windows(text: str, window: Window) -> None:
+    spec = parse(f"{text} -> {window.position}", {window.tap: 1, "s": 1, "d": 1})
+    assert spec.operands == ((window,),)
+    assert spec.input_windows == (window,)
+    assert spec.positions == (window.position,)
+    written = parse(f"{window.position} -> {text}", {window.tap: 2})
+    assert written.output_windows == (window,)
+
+
+def test_groups_ones_and_dots() -> None:
+    spec = parse("... 1 (g i) -> ... (i g)")
+    assert spec.operands == ((Leading(), One(), Group(("g", "i"))),)
+    assert spec.output == (Leading(), Group(("i", "g")))
+    assert spec.has_leading
+    assert not parse("a -> a").has_leading
+    assert parse("a ->").output == ()
+
+
+def test_named_coefficients_are_symbols() -> None:
+    assert parse("(s*h+d*k) -> h", {"k": 3}).symbols == {"s", "d"}
+    assert parse("(2h+d*k) -> h", {"k": 3}).symbols == {"d"}
+
+
+@pytest.mark.parametrize("case", [*ROWS.values(), *MORE.values()], ids=str)
+def test_the_text_of_a_spec_parses_to_itself(case: object) -> None:
+    pattern, sizes = case.pattern, case.arguments  # type: ignore[attr-defined]
+    spec = parse(pattern, sizes)
+    again = parse(str(spec), sizes)
+    assert again == spec
+    assert format_axes(spec.output) == str(spec).split("-> ")[1]
+
+
+def test_white_space_means_nothing() -> None:
+    assert parse("b(2h+kh)i,kh i o->b h o") == parse(" b  ( 2h + kh )  i ,\n kh i o  ->  b h o ")
+
+
+MISTAKES = [
+    # pattern, the text that the caret stands under (and where), problem, what was expected
+    ("b h", 3, "ends too early", "'->'"),
+    ("b h -> b -> h", 9, "'->' is out of place", "the end of the pattern"),
+    ("", 0, "empty", "at least one axis"),
+    (", a -> a", 0, "empty", "at least one axis"),
+    ("a, -> a", 3, "empty", "at least one axis"),
+    ("a (b -> a", 2, "'(' is never closed", "')'"),
+    ("a () -> a", 2, "parentheses are empty", "names to group, or a window"),
+    ("a ) -> a", 2, "')' is out of place", "name"),
+    ("a ... -> a", 2, "'...' is not in front", "'...' first in its operand"),
+    ("a 2 -> a", 2, "number 2 is not an axis", "a name"),
+    ("(h+kh+m) -> h", 5, "'+' is out of place", "exactly two names"),
+    ("(2h kh) -> h", 4, "out of place", "'+' or '-'"),
+    ("(h+) -> h", 3, "')' is out of place", "the name of an axis"),
+    ("a A -> a", 2, "'A'", "lower-case names"),
+    ("a $ -> a", 2, "'$'", ""),
+    ("a -> ... a", 2, "only in the output", "at least one operand"),
+    ("a a -> a", 2, "twice", ""),
+    ("(0h+k), k -> h", 1, "coefficient 0", "from 1"),
+    ("padding -> padding", 0, "name of an argument", "another name"),
+    ("(h+h) -> h", 3, "'h'", ""),
+]
+
+
+@pytest.mark.parametrize(("pattern", "position", "problem", "expected"), MISTAKES)
+def test_mistakes_are_shown_with_a_caret(
+    pattern: str, position: int, problem: str, expected: str
+) -> None:
+    with pytest.raises(PatternError) as caught:
+        parse(pattern)
+    error = caught.value
+    assert error.position == position, str(error)
+    assert problem in str(error)
+    assert expected in str(error)
+    shown, caret = str(error).splitlines()[1:3]
+    assert shown == "    " + pattern
+    assert caret.index("^") == 4 + position
+    assert "expected" in str(error)
+    assert error.pattern == pattern
+
+
+def test_the_sizes_known_so_far_are_shown() -> None:
+    with pytest.raises(PatternError, match=r"Sizes known so far: kh=3, kw=5\."):
+        parse("b (h+kh -> b h", {"kh": 3, "kw": 5})
+    with pytest.raises(PatternError, match=r"Sizes known so far: none\."):
+        parse("b (h+kh -> b h")
+
+
+def test_a_name_that_only_the_output_has_needs_a_size() -> None:
+    spec = parse("a -> a b")
+    assert solve("a -> a b", spec, [(3,)], sizes={"b": 2}).output_shape == (3, 2)
+    with pytest.raises(PatternError, match="'b'") as caught:
+        solve("a -> a b", spec, [(3,)], sizes={})
+    assert caught.value.position == 7
+
+
+def outcome(pattern: str, sizes: dict[str, int] | None = None) -> bool:
+    """Return whether a pattern parses; anything but an error of ours fails the test."""
+    try:
+        parse(pattern, sizes)
+    except ConvsmithError:
+        return False
+    return True
+
+
+def test_random_strings_give_errors_of_ours() -> None:
+    generator = random.Random(0)
+    symbols = "abhikow012 ()+-*,.>" + string.printable + "é→\0\U0001f600"
+    for _ in range(10_000):
+        outcome("".join(generator.choices(symbols, k=generator.randrange(40))))
+
+
+def test_mutations_of_good_patterns_give_errors_of_ours() -> None:
+    generator = random.Random(1)
+    good = [(c.pattern, c.arguments) for c in (*ROWS.values(), *MORE.values())]
+    symbols = "abhkow12 ()+-*,.>"
+    parsed = 0
+    for _ in range(10_000):
+        text, sizes = generator.choice(good)
+        pattern = list(text)
+        for _ in range(generator.randint(1, 3)):
+            place = generator.randrange(len(pattern) + 1)
+            match generator.randrange(4):
+                case 0:
+                    pattern[place:place] = generator.choice(symbols)
+                case 1:
+                    del pattern[place : place + generator.randint(1, 3)]
+                case 2:
+                    pattern[place : place + 1] = generator.choice(symbols)
+                case _:
+                    other = generator.randrange(len(pattern) + 1)
+                    low, high = sorted((place, other))
+                    pattern[low:high] = pattern[low:high][::-1]
+        parsed += outcome("".join(pattern), sizes)
+    assert 500 < parsed < 9_500  # Some mutations are patterns, most aren't.
+
+
+def test_long_patterns_take_no_time() -> None:
+    assert not outcome("(" * 100_000)
+    assert not outcome("a " * 20_000 + "-> a")
+    assert outcome(" ".join(f"a{i}" for i in range(5_000)) + " -> a0")
+
+
+@pytest.mark.parametrize("value", [None, 3, b"a -> a", ["a -> a"]])
+def test_what_is_no_text_is_refused(value: object) -> None:
+    with pytest.raises(ConvsmithError, match="pattern"):
+        parse(value)  # type: ignore[arg-type]
