@@ -31,8 +31,10 @@ Arrays = Sequence[np.ndarray]
 
 def as_numpy(x: Any) -> np.ndarray:
     """Return a tensor as float64, int or complex values."""
-    array = np.asarray(keras.ops.convert_to_numpy(x))
-    return array.astype("float64") if array.dtype.name in ("bfloat16", "float16") else array
+    if keras.backend.standardize_dtype(getattr(x, "dtype", "int32")) in ("bfloat16", "float16"):
+        # Through float32, which every backend turns into an array, scalars too.
+        return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")), "float64")
+    return np.asarray(keras.ops.convert_to_numpy(x))
 
 
 def assert_close(actual: Any, expected: np.ndarray, dtype: str, what: str) -> None:
