@@ -8,11 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from convsmith.dtypes import adopt, host_dtype, kind, result_dtype, sum_dtype
-from convsmith.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError, compose
+from convsmith.dtypes import adopt, host_dtype, result_dtype, sum_dtype
+from convsmith.errors import ArgumentError, DtypeError, UnsupportedError, compose
 from convsmith.lowerings import Target
 from convsmith.lowerings.backend import current
+from convsmith.lowerings.tensors import dtype_name
 from convsmith.notation import parse
+from convsmith.operands import check_dtype, shape_of, to_tensors
 from convsmith.planner import Plan, make_plan
 from convsmith.problem import solve
 
@@ -98,7 +100,7 @@ def conv(
     tensors = operands
     for x in operands:
         if not backend.is_tensor(x):
-            tensors = _to_tensors(operands)
+            tensors = to_tensors(operands)
             break
     mode = backend.mode(tensors)
     # Compilers that rewrite or follow Python must not enter the planning.
@@ -148,7 +150,7 @@ def _compute(
     except TypeError:
         found, key = None, None  # Something unhashable: planning says what is wrong with it.
     if found is None:
-        dtypes = [_dtype_name(x) for x in tensors]
+        dtypes = [dtype_name(x) for x in tensors]
         options = (padding, padding_mode, padding_value, semiring, accumulate_dtype, lowering)
         try:
             found = _new_plan(pattern, list(shapes), dtypes, mode, *options, sizes)
@@ -202,14 +204,10 @@ def plan(
         >>> plan("b (h+kh) i, kh i o -> b h o", (None, 5, 1), (2, 1, 4)).output_shape
         (None, 4, 4)
     """
-    shapes = [_shape(x) for x in operands]
+    shapes = [shape_of(x) for x in operands]
     default = dtype or keras.backend.floatx()
     dtypes = [
-        default
-        if isinstance(x, tuple)
-        else _dtype_name(x)
-        if hasattr(x, "dtype")
-        else host_dtype(x)
+        default if isinstance(x, tuple) else dtype_name(x) if hasattr(x, "dtype") else host_dtype(x)
         for x in operands
     ]
     modes = {
@@ -294,7 +292,7 @@ def _new_plan(
             argument="accumulate_dtype",
             value=sums,
         )
-    _check_dtype(pattern, result, problem, padding_value)
+    check_dtype(result, problem, padding_value)
     backend = current()
     target = Target(backend.NAME, mode, backend.device(), sums)
     made = make_plan(problem, target, dtype=result, compute_dtype=sums, lowering=lowering)
@@ -308,103 +306,12 @@ def _new_plan(
     return made
 
 
-def _check_dtype(pattern: str, result: str, problem: Any, padding_value: float | None) -> None:
-    if result.startswith("complex") and problem.semiring != "sum_product":
-        raise DtypeError(
-            compose(
-                f"semiring={problem.semiring!r}",
-                f"has no order for {result}",
-                expected="real operands",
-                fix='semiring="sum_product"',
-            ),
-            argument="semiring",
-            value=problem.semiring,
-        )
-    if result != "int32":
-        return
-    windows = (*problem.input_windows, *problem.output_windows)
-    if any("renormalize" in w.mode for w in windows):
-        raise DtypeError(
-            compose(
-                'padding_mode="renormalize"',
-                "rescales by fractions, which integers can't hold",
-                expected="floating operands",
-                fix="a cast to float32",
-            ),
-            argument="padding_mode",
-        )
-    if padding_value is not None and not float(padding_value).is_integer():
-        raise DtypeError(
-            compose(
-                f"padding_value={padding_value!r}",
-                "isn't whole, but all operands are integers",
-                expected="a whole number",
-                fix="a cast to float32",
-            ),
-            argument="padding_value",
-            value=padding_value,
-        )
-
-
 def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
         return tuple((k, _frozen(v)) for k, v in value.items())
     if isinstance(value, list | tuple):
         return (type(value).__name__, *(_frozen(v) for v in value))
     return value
-
-
-def _dtype_name(x: Any) -> str:
-    name = getattr(x.dtype, "name", None)
-    return name if name is not None else str(x.dtype).rsplit(".", 1)[-1]
-
-
-def _shape(x: Any) -> tuple[int | None, ...]:
-    if isinstance(x, tuple) and all(n is None or isinstance(n, int) for n in x):
-        return x
-    return tuple(getattr(x, "shape", None) or np.shape(x))
-
-
-def _to_tensors(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return operands as backend tensors; lists and arrays adopt the dtype of tensors."""
-    backend = current()
-    values = [x.value if isinstance(x, keras.Variable) else x for x in operands]
-    own = [_dtype_name(x) for x in values if backend.is_tensor(x)]
-    result: list[Any] = []
-    for x in values:
-        if backend.is_tensor(x):
-            result.append(x)
-            continue
-        if not isinstance(x, np.ndarray | list | tuple | int | float | complex | np.generic):
-            x = _foreign(x)
-        host = host_dtype(x)
-        dtype = adopt(host, own) if own else host
-        kind(dtype)  # Raises before a backend would wrap long integers around.
-        dtype = backend.held_dtype(dtype)
-        result.append(keras.ops.convert_to_tensor(np.asarray(x), dtype=dtype))
-    return tuple(result)
-
-
-def _foreign(x: Any) -> np.ndarray:
-    """Return another backend's tensor as a NumPy array.
-
-    Raises:
-        ShapeError: it is nothing that holds numbers.
-    """
-    try:
-        if hasattr(x, "detach"):
-            x = x.detach().cpu()
-        return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
-    except Exception:
-        raise ShapeError(
-            compose(
-                "operand",
-                f"{type(x).__name__} is no array",
-                expected="a tensor, a NumPy array or nested lists of numbers",
-                fix="numpy.asarray(...)",
-            ),
-            argument="operands",
-        ) from None
 
 
 def _symbolic(pattern: str, operands: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
@@ -436,7 +343,7 @@ class PatternOperation(keras.Operation):
         shapes = [tuple(x.shape) if hasattr(x, "shape") else np.shape(x) for x in operands]
         own = [str(x.dtype) for x in tensors]
         dtypes = [
-            _dtype_name(x)
+            dtype_name(x)
             if current().is_tensor(x) or isinstance(x, keras.Variable)
             else str(x.dtype)
             if isinstance(x, keras.KerasTensor)
