@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 BACKENDS = ("tensorflow", "jax", "torch")
 CHECKS: dict[str, list[str]] = {
-    "ruff check": [str(BIN / "ruff"), "check", "--quiet"],
-    "ruff format": [str(BIN / "ruff"), "format", "--check", "--quiet"],
+    "ruff check": [str(BIN / "ruff"), "check", "--quiet", "--no-cache"],
+    "ruff format": [str(BIN / "ruff"), "format", "--check", "--quiet", "--no-cache"],
     "pyright": [str(BIN / "pyright"), "--pythonpath", sys.executable],
     "lint-imports": [str(BIN / "lint-imports")],
 }

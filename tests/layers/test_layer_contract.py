@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from layer_cases import CASES
 
 from convsmith import layers
 from convsmith.testing.contract import CHECKS
+from layer_cases import CASES
 
 
 @pytest.mark.parametrize("check", CHECKS)
