@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint bench clean install
+.PHONY: help demo test test-full lint bench bench-quick clean install
 
 help: ## List the targets.
 	@echo "convsmith: make TARGET"
@@ -27,8 +27,11 @@ test-full: $(STAMP) ## The same with the slow tests and many more generated case
 lint: $(STAMP) ## Lint, types and the dependency rule only.
 	@$(BIN)/python tools/run_tests.py --only checks
 
-bench: $(STAMP) ## Run the benchmarks.
+bench: $(STAMP) ## Run all benchmarks; tables and pictures go to benchmarks/results.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(STAMP) ## Run the benchmarks on fewer workloads, in under 10 minutes.
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 install: $(STAMP) ## Build .venv only.
 

@@ -1,30 +1,27 @@
-"""Runs the benchmarks by name, or all of them, in one process on the current backend."""
+"""Runs the benchmarks by name, or all of them: ``python -m benchmarks [NAME...] [--quick]``."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-import sys
+import argparse
 
-import benchmarks
+from benchmarks import overhead, suite
 
 
-def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name[0] != "_")
-
-
-def main(wanted: list[str]) -> int:
-    known = names()
-    if unknown := [name for name in wanted if name not in known]:
-        print(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(known) or 'none'}")
-        return 2
-    for name in wanted or known:
-        print(f"== {name}", flush=True)
-        importlib.import_module(f"benchmarks.{name}").main()
-    if not known:
-        print("There are no benchmarks yet: add benchmarks/NAME.py with a main().")
-    return 0
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], "overhead", "suite"], metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="fewer workloads, under 10 minutes")
+    options = parser.parse_args()
+    wanted = options.names or ["overhead", "suite"]
+    if "overhead" in wanted:
+        print("== overhead", flush=True)
+        overhead.main()
+    if "suite" in wanted:
+        print("== suite", flush=True)
+        name = "suite-quick" if options.quick else "suite"
+        suite.main([*(["--quick"] if options.quick else []), "--name", name])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()
