@@ -18,6 +18,21 @@ SMALL_INTEGERS = ("bool", "int8", "uint8", "int16", "uint16")
 _SPATIAL = {1: ("w",), 2: ("h", "w"), 3: ("z", "h", "w")}
 
 
+Shape = tuple[int | None, ...]
+
+
+def checked(call: Any, *arguments: Any) -> tuple[str, dict[str, Any]]:
+    """Return what a cached `call` makes of its arguments: a pattern and `engine.conv`'s arguments.
+
+    In eager mode checking the same arguments again would cost half of what the call itself does.
+    """
+    try:
+        return call(*arguments)
+    except TypeError:
+        # Something that no cache takes, such as a list; or an error of ours, which comes again.
+        return call.__wrapped__(*arguments)
+
+
 def spatial_names(rank: int) -> tuple[str, ...]:
     return _SPATIAL.get(rank) or tuple(f"x{i}" for i in range(rank))
 

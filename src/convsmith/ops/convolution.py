@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from convsmith import engine, geometry
 from convsmith.errors import ShapeError, compose
 from convsmith.ops.arguments import (
+    Shape,
     axis_texts,
     channels_error,
+    checked,
     conv_pattern,
     data_text,
     edge_arguments,
@@ -59,9 +62,34 @@ def conv(
         >>> tuple(conv(np.ones((1, 5, 5, 3), "float32"), np.ones((3, 3, 3, 8), "float32")).shape)
         (1, 3, 3, 8)
     """
-    shape, kernel_shape = shape_of(x), shape_of(kernel)
+    pattern, arguments = checked(
+        _conv_call,
+        shape_of(x),
+        shape_of(kernel),
+        strides,
+        padding,
+        padding_mode,
+        padding_value,
+        dilation_rate,
+        groups,
+        is_channels_last(data_format),
+    )
+    return engine.conv(pattern, x, kernel, lowering=lowering, **arguments)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _conv_call(
+    shape: Shape,
+    kernel_shape: Shape,
+    strides: Any,
+    padding: Any,
+    padding_mode: Any,
+    padding_value: float | None,
+    dilation_rate: Any,
+    groups: int,
+    last: bool,
+) -> tuple[str, dict[str, Any]]:
     rank = kernel_rank("conv", shape, kernel_shape, 2)
-    last = is_channels_last(data_format)
     channels = shape[-1 if last else 1]
     groups = geometry.integer(groups, "groups", minimum=1)
     depth, filters = kernel_shape[-2:]
@@ -87,14 +115,7 @@ def conv(
         last,
     )
     sizes: dict[str, Any] = {"g": groups} if groups > 1 else {}
-    return engine.conv(
-        pattern,
-        x,
-        kernel,
-        lowering=lowering,
-        **edge_arguments(rank, padding, padding_mode, padding_value),
-        **sizes,
-    )
+    return pattern, {**edge_arguments(rank, padding, padding_mode, padding_value), **sizes}
 
 
 def depthwise_conv(
@@ -132,9 +153,32 @@ def depthwise_conv(
 
     Source: Howard et al., "MobileNets", 2017.
     """
-    shape, kernel_shape = shape_of(x), shape_of(kernel)
+    pattern, arguments = checked(
+        _depthwise_call,
+        shape_of(x),
+        shape_of(kernel),
+        strides,
+        padding,
+        padding_mode,
+        padding_value,
+        dilation_rate,
+        is_channels_last(data_format),
+    )
+    return engine.conv(pattern, x, kernel, lowering=lowering, **arguments)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _depthwise_call(
+    shape: Shape,
+    kernel_shape: Shape,
+    strides: Any,
+    padding: Any,
+    padding_mode: Any,
+    padding_value: float | None,
+    dilation_rate: Any,
+    last: bool,
+) -> tuple[str, dict[str, Any]]:
     rank = kernel_rank("depthwise_conv", shape, kernel_shape, 2)
-    last = is_channels_last(data_format)
     channels, depth = shape[-1 if last else 1], kernel_shape[-2]
     if channels is not None and depth is not None and channels != depth:
         raise channels_error("depthwise_conv", shape, kernel_shape, channels, depth, 1, last)
@@ -144,13 +188,7 @@ def depthwise_conv(
         geometry.normalize_tuple(dilation_rate, rank, "dilation_rate"),
     )
     pattern = f"{data_text(spatial, 'c', last)}, {taps} c m -> {data_text(out, '(c m)', last)}"
-    return engine.conv(
-        pattern,
-        x,
-        kernel,
-        lowering=lowering,
-        **edge_arguments(rank, padding, padding_mode, padding_value),
-    )
+    return pattern, edge_arguments(rank, padding, padding_mode, padding_value)
 
 
 def separable_conv(

@@ -28,6 +28,8 @@ DEPTHWISE_RATE = {
     ("torch", "compiled"): 7_500.0,
 }
 FUSED_SHIFT_RATE = 20_000.0
+UNFOLDED_RATE = 480.0
+"""Products of unfolded windows with kernels that nothing but taps is summed over."""
 
 
 def estimate(name: str, step: Step, target: Target) -> float:
@@ -56,7 +58,7 @@ def estimate(name: str, step: Step, target: Target) -> float:
     product = out_bytes
     for window in step.output_windows:
         product *= assumed(window.taps) / window.stride
-    rate = MATMUL_RATE if _has_matmul(step) else MATMUL_RATE / 40
+    rate = MATMUL_RATE if _has_matmul(step) else UNFOLDED_RATE
     return macs / rate + 3 * (patches + product) / BYTES_PER_MICROSECOND + taps * call + traffic
 
 
