@@ -61,6 +61,16 @@ def test_an_open_batch(name: str) -> None:
     assert_close(y, case.expected(operands), "float32", name)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has no open sizes")
+def test_a_second_graph_has_sizes_of_its_own() -> None:
+    """Plans are shared between graphs; scalars of one graph mean nothing in another."""
+    case = Case("b t (h+kh) i, kh i o -> b t h o", ((2, 3, 5, 2), (3, 2, 4)))
+    operands = case.operands()
+    for _ in range(2):
+        y = open_function(case, 2)(*tensors(operands, "float32"))
+        assert_close(y, case.expected(operands), "float32", str(case))
+
+
 @pytest.mark.parametrize("name", ["dense", "depthwise", "transposed", "unfold", "sum pooling"])
 def test_functional_models_with_open_axes(name: str) -> None:
     case = ROWS[name]

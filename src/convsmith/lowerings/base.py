@@ -44,6 +44,11 @@ class Sizes:
     names: Mapping[str, Any]
     windows: Mapping[str, tuple[Any, Any, Any]]
 
+    @property
+    def known(self) -> bool:
+        """Whether all sizes are ints, the same in every run."""
+        return not self.windows and all(isinstance(n, int) for n in self.names.values())
+
     def of(self, place: str | SizedWindow) -> Any:
         """Return the size of a place."""
         if isinstance(place, SizedWindow):

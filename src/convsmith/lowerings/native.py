@@ -7,6 +7,7 @@ a grouped convolution over the batch, and depthwise one with no depth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,7 +16,7 @@ from keras import ops
 
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import Sizes, Support, Target, Tensor
-from convsmith.lowerings.contract import reduce_to
+from convsmith.lowerings.contract import reduce
 from convsmith.lowerings.tensors import crop_or_extend, permute, reshape, size_product
 from convsmith.problem import Place, SizedWindow
 from convsmith.steps import Step
@@ -144,82 +145,116 @@ def _data_operand(
     return None
 
 
+@dataclass(frozen=True)
+class Move:
+    """How one tensor gets from one order of axes to another: sum, transpose, flip, reshape."""
+
+    summed: tuple[int, ...]
+    order: tuple[int, ...]
+    flipped: tuple[int, ...]
+    shape: tuple[Any, ...] | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = reduce("sum_product", x, self.summed)
+        x = permute(x, self.order)
+        if self.flipped:
+            x = ops.flip(x, axis=self.flipped)
+        return x if self.shape is None else reshape(x, self.shape)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Everything between a step and its canonical form, worked out once where sizes are known.
+
+    `kernel_shape` is [taps..., groups, depth, features]; the backend reshapes, at most once.
+    """
+
+    data: Move
+    kernel: Move
+    kernel_shape: tuple[Any, ...]
+    copies: Any
+    result_shape: tuple[Any, ...] | None
+    result_order: tuple[int, ...]
+
+
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     """Bring both operands to the canonical form, call the backend, bring the result back."""
     form = analyze(step)
     assert isinstance(form, Form)
-    x, kernel = operands[form.data], operands[1 - form.data]
-    x = _data(form, step, sizes, x)
-    kernel, shape = _kernel(form, step, sizes, kernel)
-    result = current().conv(form, x, kernel, shape)
-    return _result(form, step, sizes, result)
-
-
-def _spatial(form: Form) -> list[Place]:
-    return [w.position if form.transposed else w for w in form.windows]
-
-
-def _merged(names: tuple[Place, ...] | list[Place], sizes: Sizes) -> Any:
-    return size_product(sizes.of(n) for n in names)
-
-
-def _data(form: Form, step: Step, sizes: Sizes, x: Tensor) -> Tensor:
-    places = list(step.operands[form.data])
-    spatial = _spatial(form)
-    keep = {*form.batch, *spatial, *form.group, *form.depth}
-    x, places = reduce_to(x, places, keep, "sum_product")  # type: ignore[arg-type]
-    channels = [*form.group, *form.depth]
-    order = (
-        [*form.batch, *channels, *spatial]
-        if form.channels_first
-        else [*form.batch, *spatial, *channels]
-    )
-    x = permute(x, [places.index(p) for p in order])
-    batch, depth = _merged(form.batch, sizes), _merged(channels, sizes)
-    middle = [sizes.of(p) for p in spatial]
-    shape = [batch, depth, *middle] if form.channels_first else [batch, *middle, depth]
-    if len(form.batch) == 1 and len(channels) == 1:
-        return x
-    return reshape(x, shape)
-
-
-def _kernel(form: Form, step: Step, sizes: Sizes, kernel: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return the kernel with its axes in the order of the canonical form, and the form's shape.
-
-    The shape is [taps..., groups, depth, features]. The backend reshapes, at most once.
-    """
-    places = list(step.operands[1 - form.data])
-    taps = [w.tap for w in form.windows]
-    own_group = [p for p in form.group if p not in form.shared]
-    keep = {*taps, *own_group, *form.depth, *form.features}
-    kernel, places = reduce_to(kernel, places, keep, "sum_product")  # type: ignore[arg-type]
-    order = [*taps, *own_group, *form.depth, *form.features]
-    kernel = permute(kernel, [places.index(p) for p in order])
-    flipped = [i for i, w in enumerate(form.windows) if w.flipped]
-    if flipped:
-        kernel = ops.flip(kernel, axis=tuple(flipped))
-    counts = [w.taps for w in form.windows]
-    depth, features = _merged(form.depth, sizes), _merged(form.features, sizes)
+    moves = step.notes.get("native moves")
+    if moves is None:
+        moves = _moves(form, step, sizes)
+        if sizes.known:  # Scalars of a graph mean nothing in the next one.
+            step.notes["native moves"] = moves
+    x, kernel = moves.data(operands[form.data]), moves.kernel(operands[1 - form.data])
     if form.shared:
-        groups = _merged(form.shared, sizes)
-        kernel = ops.repeat(reshape(kernel, [*counts, 1, 1, features]), groups, axis=len(taps))
-    else:
-        groups = _merged(form.group, sizes)
-    return kernel, (*counts, groups, depth, features)
-
-
-def _result(form: Form, step: Step, sizes: Sizes, y: Tensor) -> Tensor:
-    spatial: list[Place] = [w if form.transposed else w.position for w in form.windows]
-    channels = [*form.group, *form.features]
-    natural = (
-        [*form.batch, *channels, *spatial]
-        if form.channels_first
-        else [*form.batch, *spatial, *channels]
-    )
+        kernel = ops.repeat(kernel, moves.copies, axis=form.rank)
+    y = current().conv(form, x, kernel, moves.kernel_shape)
     if form.transposed:
         for i, window in enumerate(form.windows):
             axis = i + (2 if form.channels_first else 1)
             y = crop_or_extend(y, axis, window.pads.low, window.pads.high, 0.0)
-    if len(form.batch) != 1 or len(channels) != 1:
-        y = reshape(y, [sizes.of(p) for p in natural])
-    return permute(y, [natural.index(p) for p in step.output])
+    if moves.result_shape is not None:
+        y = reshape(y, moves.result_shape)
+    return permute(y, moves.result_order)
+
+
+def _moves(form: Form, step: Step, sizes: Sizes) -> Moves:
+    def merged(names: Sequence[Place]) -> Any:
+        return size_product(sizes.of(n) for n in names)
+
+    def laid_out(channels: Sequence[Place], spatial: Sequence[Place]) -> list[Place]:
+        if form.channels_first:
+            return [*form.batch, *channels, *spatial]
+        return [*form.batch, *spatial, *channels]
+
+    spatial: list[Place] = [w.position if form.transposed else w for w in form.windows]
+    channels = [*form.group, *form.depth]
+    batch, middle = merged(form.batch), [sizes.of(p) for p in spatial]
+    shape = (
+        (batch, merged(channels), *middle)
+        if form.channels_first
+        else (batch, *middle, merged(channels))
+    )
+    single = len(form.batch) == 1 and len(channels) == 1
+    data = _move(
+        step.operands[form.data], laid_out(channels, spatial), (), None if single else shape
+    )
+
+    taps = [w.tap for w in form.windows]
+    own_group = [p for p in form.group if p not in form.shared]
+    order = [*taps, *own_group, *form.depth, *form.features]
+    flipped = tuple(i for i, w in enumerate(form.windows) if w.flipped)
+    counts = [w.taps for w in form.windows]
+    copies, features = merged(form.shared), merged(form.features)
+    expanded = (*counts, 1, 1, features) if form.shared else None
+    kernel = _move(step.operands[1 - form.data], order, flipped, expanded)
+    groups = copies if form.shared else merged(form.group)
+
+    written: list[Place] = [w if form.transposed else w.position for w in form.windows]
+    outward = [*form.group, *form.features]
+    natural = laid_out(outward, written)
+    plain = len(form.batch) == 1 and len(outward) == 1
+    return Moves(
+        data=data,
+        kernel=kernel,
+        kernel_shape=(*counts, groups, merged(form.depth), features),
+        copies=copies,
+        result_shape=None if plain else tuple(sizes.of(p) for p in natural),
+        result_order=tuple(natural.index(p) for p in step.output),
+    )
+
+
+def _move(
+    places: Sequence[Place],
+    order: Sequence[Place],
+    flipped: tuple[int, ...],
+    shape: tuple[Any, ...] | None,
+) -> Move:
+    kept = [p for p in places if p in order]
+    return Move(
+        summed=tuple(i for i, p in enumerate(places) if p not in order),
+        order=tuple(kept.index(p) for p in order),
+        flipped=flipped,
+        shape=shape,
+    )
