@@ -301,6 +301,44 @@ def test_pytorch_agrees_on_other_patterns_and_their_gradients(
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_pytorchs_weight_gradient_finds_the_kernels_size(seed: int) -> None:
+    """The kernel is what is computed, so its size follows from the operands'."""
+    random = np.random.default_rng(seed)
+    size, taps, stride, dilation, pad = (int(v) for v in random.integers(1, 5, 5))
+    size += dilation * (taps - 1)
+    positions = (size + 2 * pad - dilation * (taps - 1) - 1) // stride + 1
+    largest = (size + 2 * pad - stride * (positions - 1) - 1) // dilation + 1
+    kernel = torch.zeros(3, 2, largest, dtype=torch.float64, requires_grad=True)
+    x, cotangent = random.normal(size=(2, 2, size)), random.normal(size=(2, 3, positions))
+    y = F.conv1d(torch.tensor(x), kernel, None, stride, pad, dilation)
+    y.backward(torch.tensor(cotangent))
+    pattern = f"b i ({stride}h+{dilation}k), b o h -> o i k"
+    close(reference.conv(pattern, x, cotangent, padding=pad), kernel.grad, pattern)
+
+
+@pytest.mark.parametrize("mode", [*ALL, "renormalize"])
+@pytest.mark.parametrize(
+    "padding", ["valid", "same", "same_lower", "full", "causal", 1, (2, 0), (-1, 3)]
+)
+def test_a_written_window_is_the_adjoint_of_the_one_that_reads(padding: Any, mode: str) -> None:
+    for positions, taps, stride, dilation in itertools.product(
+        (1, 2, 4), (1, 2, 3), (1, 3), (1, 2)
+    ):
+        random = np.random.default_rng(0)
+        cotangent, kernel = random.normal(size=positions), random.normal(size=taps)
+        window = f"({stride}h+{dilation}k)"
+        same = {"padding": padding, "padding_mode": mode}
+        try:
+            written = reference.conv(f"h, k -> {window}", cotangent, kernel, **same)
+        except ValueError:  # The crop leaves nothing.
+            assert padding not in ("valid", "same", "same_lower")
+            continue
+        x = random.normal(size=written.shape)
+        gradients = reference.gradients(f"{window}, k -> h", x, kernel, cotangent=cotangent, **same)
+        close(written, gradients[0], f"{window} {positions} {taps} {padding} {mode}")
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_pytorchs_output_padding(seed: int) -> None:
     random = np.random.default_rng(seed)
     stride, dilation = random.integers(2, 5, 2).tolist(), random.integers(1, 4, 2).tolist()
@@ -625,6 +663,32 @@ def test_renormalisation_is_partial_convolution() -> None:
     close(found, [6 * 1.5, 7, 7, 7, 3 * 1.5], "renormalised")
 
 
+def test_a_window_that_two_operands_share_is_rescaled_once() -> None:
+    x, y, z = np.arange(1.0, 6.0), np.arange(2.0, 7.0), np.arange(4.0)
+    share = np.array([1.5, 1, 1, 1, 1.5])
+    same = {"padding": 1, "padding_mode": "renormalize", "k": 3}
+    inside = np.pad(x * y, 1)
+    sums = inside[:-2] + inside[1:-1] + inside[2:]
+    close(reference.conv("(h+k), (h+k) -> h", x, y, **same), sums * share, "shared")
+    # Two windows, one read and one written, are rescaled each by itself.
+    found = reference.conv("(h+k), w -> h (w+m)", x, z, m=3, **same)
+    read = np.pad(x, 1)[:-2] + x + np.pad(x, 1)[2:]
+    ends = np.array([1.5, 1, 1, 1.5]) * z
+    folded = np.pad(ends, 1)[:-2] + ends + np.pad(ends, 1)[2:]
+    close(found, np.outer(read * share, folded), "read and written")
+
+
+@pytest.mark.parametrize("rank", range(4))
+def test_any_number_of_leading_axes(rank: int) -> None:
+    random = np.random.default_rng(rank)
+    front = (2, 3, 2)[:rank]
+    x, y = random.normal(size=(*front, 4, 5)), random.normal(size=(*front, 5))
+    found = reference.conv("... h i, ... i -> ... h", x, y)
+    close(found, np.einsum("...hi,...i->...h", x, y), "two operands")
+    found = reference.conv("... (h+k) i -> ... i h", x, k=2)
+    close(found, np.swapaxes(x[..., 1:, :] + x[..., :-1, :], -1, -2), "a window")
+
+
 def test_einsum_without_windows() -> None:
     random = np.random.default_rng(0)
     a, b, c = random.normal(size=(2, 3, 4)), random.normal(size=(4, 5)), random.normal(size=(2, 5))
@@ -683,8 +747,16 @@ def test_a_scalar_output() -> None:
         {"padding": "sane"},
         {"padding": 1, "padding_mode": "mirrored"},
         {"semiring": "plus_times"},
+        {"padding": -2},
+        {"h": 4},
     ],
 )
 def test_what_it_does_not_define_is_refused(arguments: Any) -> None:
     with pytest.raises((ValueError, KeyError)):
         reference.conv("(h+k), k -> h", np.ones(4), np.ones(2), **arguments)
+
+
+def test_a_transposed_output_that_is_lost_is_refused() -> None:
+    with pytest.raises(ValueError, match="axis h writes 0 entries"):
+        reference.conv("h, k -> (h+k)", np.ones(2), np.ones(3), padding=2)
+    assert reference.conv("h, k -> (h+k)", np.ones(2), np.ones(2), padding=1).tolist() == [2.0]
