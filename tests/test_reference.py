@@ -18,7 +18,7 @@ from convsmith import reference
 
 pytestmark = pytest.mark.backend_free
 
-MANY = settings(max_examples=150)
+MANY = settings(max_examples=100)
 SPATIAL = {1: "w", 2: "h w", 3: "z h w"}
 CONVS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
