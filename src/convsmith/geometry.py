@@ -104,7 +104,8 @@ def axis_padding(padding: Any, argument: str = "padding") -> AxisPadding:
             argument=argument,
             value=padding,
         )
-    if isinstance(padding, Sequence) and len(padding) == 2:
+    pair = isinstance(padding, Sequence) and not isinstance(padding, bytes | bytearray)
+    if pair and len(padding) == 2:
         return (integer(padding[0], argument), integer(padding[1], argument))
     try:
         return integer(padding, argument)
@@ -366,10 +367,15 @@ def pad_segments(size: int, pads: Pads, mode: AxisMode) -> tuple[Segment, ...]:
     if low is None or high is None:
         raise ValueError("pad_segments needs known pads")
     begin, end = -low, size + high
-    if size == 0 and end > begin and any(m not in ("constant", "renormalize") for m in mode):
+    unread = [
+        m
+        for m, amount in zip(mode, pads, strict=True)
+        if amount and amount > 0 and m not in ("constant", "renormalize")
+    ]
+    if size == 0 and end > begin and unread:
         raise ShapeError(
             compose(
-                f"padding_mode={mode[0]!r}",
+                f"padding_mode={unread[0]!r}",
                 "has nothing to read on an axis of size 0",
                 expected="at least one entry",
                 fix='padding_mode="constant"',

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 from convsmith.errors import PatternError
 
@@ -328,8 +329,9 @@ class _Parser:
         return tuple(items)
 
     def last_token(self, name: str) -> _Token:
-        seen = [t for t in self.tokens[: self.index] if t.text == name]
-        return seen[-1]
+        seen = range(self.index)
+        at = [i for i in seen if self.tokens[i].text == name and self.tokens[i + 1].kind != "*"]
+        return self.tokens[at[-1]]
 
     def item(self) -> Item:
         token = self.advance()
@@ -365,20 +367,19 @@ class _Parser:
         return token
 
     def parenthesis(self, opening: _Token) -> Item:
-        first = self.index
-        kinds: list[str] = []
-        token = opening
-        for token in self.tokens[first:]:
-            if token.kind in (")", "end", "arrow", ",", "("):
-                break
-            kinds.append(token.kind)
-        if token.kind != ")":
+        end = self.index
+        while self.tokens[end].kind not in (")", "end", "arrow", ",", "("):
+            end += 1
+        inside = self.tokens[self.index : end]
+        if self.tokens[end].kind != ")":
             raise self.fail("this '(' is never closed", "')'", opening)
-        if not kinds:
+        if not inside:
             raise self.fail("the parentheses are empty", "names to group, or a window", opening)
-        if "+" in kinds or "-" in kinds or "*" in kinds or "number" in kinds:
-            return self.window()
-        return self.group()
+        is_window = any(t.kind in ("+", "-", "*") for t in inside) or any(
+            a.kind == "number" and b.kind == "name" and a.position + len(a.text) == b.position
+            for a, b in pairwise(inside)  # A coefficient, as in '2h'.
+        )
+        return self.window() if is_window else self.group()
 
     def group(self) -> Item:
         names: list[str] = []
@@ -386,12 +387,6 @@ class _Parser:
             if self.token.kind != "name":
                 raise self.unexpected("only names inside a group")
             token = self.checked(self.advance())
-            if token.text in names:
-                raise self.fail(
-                    f"axis '{token.text}' occurs twice in one operand",
-                    "each name once per operand (two names for a diagonal)",
-                    token,
-                )
             self.axes.setdefault(token.text, token)
             names.append(token.text)
         self.advance()

@@ -330,12 +330,15 @@ class _Solver:
             if len(waiting) == len(pending):
                 break
             pending = waiting
-        for group, size, _ in pending:
+        # Groups of open size last: what they leave open must not hide a name that nothing tells.
+        for group, size, _ in sorted(pending, key=lambda g: g[1] is None):
             if size is None:
                 for name in group.names:
                     self.sizes.setdefault(name, None)
                 continue
             missing = [n for n in group.names if n not in self.sizes]
+            if not missing:  # All are there, but open: they flow through.
+                continue
             raise pattern_error(
                 self.pattern,
                 max(self.pattern.find(missing[0]), 0),
