@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from convsmith.lowerings.amounts import (
+    Features,
+    matrices,
+    operand_bytes,
+    output_bytes,
+    padded_bytes,
+    sums_products,
+    vector_macs,
+)
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import contract, reduce_to
 from convsmith.lowerings.tensors import permute, strided
@@ -71,4 +80,22 @@ def _flip(x: Tensor, axis: int) -> Tensor:
     return ops.flip(x, axis=axis)
 
 
-__all__ = ["name", "run", "supports", "tap_offset"]
+def features(step: Step, target: Target) -> Features:
+    """One batch of matrix products, or one elementwise pass where nothing is summed."""
+    amounts = {
+        "calls": 1.0,
+        "bytes": operand_bytes(step, target) + output_bytes(step, target),
+        "bytes.padded": padded_bytes(step, target),
+    }
+    if sums_products(step):
+        found = matrices(step, taps=True)
+        return {**amounts, "calls.matrices": float(found.batch), "macs.matmul": found.macs}
+    return {**amounts, "macs.products": vector_macs(step)}
+
+
+def workspace(step: Step, target: Target) -> int:
+    """Return the bytes of the padded copy, if there is one."""
+    return int(padded_bytes(step, target))
+
+
+__all__ = ["features", "name", "run", "supports", "tap_offset", "workspace"]

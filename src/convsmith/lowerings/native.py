@@ -14,12 +14,20 @@ from typing import Any
 
 from keras import ops
 
+from convsmith.lowerings.amounts import (
+    LANES,
+    Features,
+    item_size,
+    operand_bytes,
+    output_bytes,
+    round_up,
+)
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import reduce
 from convsmith.lowerings.tensors import crop_or_extend, permute, reshape, size_product
 from convsmith.problem import Place, SizedWindow
-from convsmith.steps import Step
+from convsmith.steps import Step, assumed, elements
 
 name = "native"
 
@@ -258,3 +266,75 @@ def _move(
         flipped=flipped,
         shape=shape,
     )
+
+
+def features(step: Step, target: Target) -> Features:
+    """Multiply-adds by class: backends have kernels of very different speed for each."""
+    form = analyze(step)
+    assert isinstance(form, Form)
+    groups, depth, columns = (
+        assumed(n) for n in (form.groups, form.depth_size, form.features_size)
+    )
+    macs = float(step.macs)
+    if form.transposed:
+        # Some backends fill the strides with zeros and multiply those too.
+        macs_by_class = {"macs.transposed": macs, "macs.spread": macs * _spread(form)}
+    elif form.depthwise and _even(form):
+        macs_by_class = {"macs.depthwise": macs}
+    elif form.depthwise:
+        macs_by_class = {"macs.depthwise_general": macs}
+    elif groups > 1:
+        wasted = round_up(depth, 4) * round_up(columns, LANES) / max(depth * columns, 1)
+        macs_by_class = {
+            "macs.grouped": macs,
+            "macs.grouped_padded": macs * wasted,
+            "calls.groups": float(groups),
+        }
+    else:
+        wasted = round_up(depth, 4) * round_up(columns, LANES) / max(depth * columns, 1)
+        rank = "volume" if form.rank > 2 else "dense"
+        macs_by_class = {f"macs.{rank}": macs * wasted}
+        if any(w.dilation > 1 for w in form.windows):
+            macs_by_class = {f"macs.{rank}_dilated": macs * wasted}
+    return {
+        "calls": 1.0,
+        "bytes": operand_bytes(step, target) + output_bytes(step, target),
+        "bytes.moved": _moved_bytes(form, step, target),
+        **macs_by_class,
+    }
+
+
+def workspace(step: Step, target: Target) -> int:
+    """Return the bytes of the transposed copies; what the backend itself takes isn't known."""
+    form = analyze(step)
+    return int(_moved_bytes(form, step, target)) if isinstance(form, Form) else 0
+
+
+def _even(form: Form) -> bool:
+    """Whether the axes are alike, as special depthwise kernels want them."""
+    strides = {w.stride for w in form.windows}
+    dilations = {w.dilation for w in form.windows}
+    alike = len(strides) == 1 and len(dilations) == 1
+    return form.rank <= 2 and alike and (strides == {1} or dilations == {1})
+
+
+def _spread(form: Form) -> float:
+    return float(prod(w.stride for w in form.windows))
+
+
+def _moved_bytes(form: Form, step: Step, target: Target) -> float:
+    """Return the bytes of data and result that must be transposed, or are in an odd layout."""
+    spatial = [w.position if form.transposed else w for w in form.windows]
+    written = [w if form.transposed else w.position for w in form.windows]
+    channels, outward = [*form.group, *form.depth], [*form.group, *form.features]
+
+    def natural(axes: Sequence[Place], own: Sequence[Place]) -> list[Place]:
+        return [*form.batch, *axes, *own]
+
+    total = 0.0
+    data = step.operands[form.data]
+    if [p for p in data if p in natural(spatial, channels)] != natural(spatial, channels):
+        total += item_size(target.dtype) * elements(step.operand_shape(form.data))
+    if list(step.output) != natural(written, outward):
+        total += output_bytes(step, target)
+    return total

@@ -6,6 +6,16 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from convsmith.lowerings.amounts import (
+    Features,
+    matrices,
+    operand_bytes,
+    output_bytes,
+    padded_bytes,
+    strided,
+    sums_products,
+    vector_macs,
+)
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import align, broadcasts, contract, plus, reduce_to, times
 from convsmith.lowerings.tensors import at, permute, reshape
@@ -160,3 +170,33 @@ def tap_count(step: Step) -> int:
     """Return how many passes this lowering makes."""
     counts = {w.tap: w.taps or 1 for w in step.input_windows}
     return prod(counts.values())
+
+
+def features(step: Step, target: Target) -> Features:
+    """One pass a tap: fused into one where a compiler does, a matrix product where one is due."""
+    taps = tap_count(step)
+    passes = taps * output_bytes(step, target)
+    amounts = {
+        "calls": 1.0,
+        "calls.taps": float(taps),
+        "bytes": operand_bytes(step, target) + output_bytes(step, target),
+        "bytes.padded": padded_bytes(step, target),
+    }
+    if sums_products(step):
+        found = matrices(step, taps=False)
+        return {
+            **amounts,
+            "bytes.products": passes,
+            "bytes.slices": taps * operand_bytes(step, target),
+            "calls.matrices": float(found.batch * taps),
+            "macs.matmul": found.macs * taps,
+        }
+    kind = "strided" if strided(step) else "passes"
+    return {**amounts, f"bytes.{kind}": passes, "macs.products": vector_macs(step)}
+
+
+def workspace(step: Step, target: Target) -> int:
+    """Return the bytes of the padded copy, and of one term where no compiler fuses it away."""
+    fused = target.compiled and not sums_products(step)
+    term = 0.0 if fused else 2 * output_bytes(step, target)
+    return int(padded_bytes(step, target) + term)

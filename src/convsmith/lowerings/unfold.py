@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from keras import ops
 
+from convsmith.lowerings.amounts import (
+    Features,
+    item_size,
+    matrices,
+    operand_bytes,
+    output_bytes,
+    padded_bytes,
+    patch_bytes,
+    sums_products,
+    vector_macs,
+)
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import contract, reduce_to
 from convsmith.lowerings.tensors import permute
 from convsmith.lowerings.windows import fold_axis, pad_windows, unfold_axis
 from convsmith.problem import Place, SizedWindow
-from convsmith.steps import Step
+from convsmith.steps import Step, assumed
 
 name = "unfold"
 
@@ -82,3 +93,42 @@ def _fold(
     x = fold_axis(x, position, tap, window, sizes, semiring)
     names = [window if n == window.position else n for n in names if n != window.tap]
     return x, names
+
+
+def features(step: Step, target: Target) -> Features:
+    """Patches are written and read once, then multiplied; every tap is a slice."""
+    amounts = {
+        "calls": 1.0,
+        "calls.taps": _slices(step),
+        "bytes": operand_bytes(step, target) + output_bytes(step, target),
+        "bytes.padded": padded_bytes(step, target),
+        "bytes.patches": patch_bytes(step, target),
+        "bytes.product": _product_bytes(step, target),
+    }
+    if sums_products(step):
+        found = matrices(step, taps=True)
+        return {**amounts, "calls.matrices": float(found.batch), "macs.matmul": found.macs}
+    return {**amounts, "macs.products": vector_macs(step)}
+
+
+def workspace(step: Step, target: Target) -> int:
+    """Return the bytes of the patches, and of the product before it is folded."""
+    total = padded_bytes(step, target) + patch_bytes(step, target)
+    return int(total + _product_bytes(step, target))
+
+
+def _slices(step: Step) -> float:
+    return float(sum(assumed(w.taps) for w in (*step.input_windows, *step.output_windows)))
+
+
+def _product_bytes(step: Step, target: Target) -> float:
+    """Return the bytes of the product whose positions and taps are still apart."""
+    if not step.output_windows:
+        return 0.0
+    total = float(item_size(target.dtype))
+    for place in step.output:
+        if isinstance(place, SizedWindow) and place in step.output_windows:
+            total *= assumed(place.positions) * assumed(place.taps)
+        else:
+            total *= assumed(step.size(place))
+    return total
