@@ -56,7 +56,7 @@ def test_every_row_can_be_explained(name: str, mode: str, capsys: Any) -> None:
     assert cs.plan(case.pattern, *case.shapes, **case.arguments).output_shape == expected
 
 
-@pytest.mark.parametrize("name", ["native", "matmul", "shift", "unfold"])
+@pytest.mark.parametrize("name", ["native", "matmul", "shift", "unfold", "fft"])
 def test_a_lowering_can_be_forced(name: str) -> None:
     # One tap: every lowering can do it.
     plan = cs.plan("b (2h+kh) i, kh i o -> b h o", (2, 9, 3), (1, 3, 4), lowering=name)

@@ -17,6 +17,8 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     conv_support(form, target)   what the backend's own convolution can't do
     conv(form, x, kernel, shape) the backend's own convolution on a canonical form
     check_open_size(...)         the runtime check where a graph leaves a size open
+    rfft(x, points), irfft       real transforms along the last axis, and their inverse
+    fft(x, points), ifft(x)      complex transforms along the last axis, and their inverse
     set_shape(x, shape)          tell a graph what planning knows
 """
 

@@ -13,7 +13,7 @@ Tensor = Any
 
 
 class Support(NamedTuple):
-    """Whether a lowering can compute a step, and why not."""
+    """Whether a lowering can compute a step, and why not; or why it only does when forced."""
 
     ok: bool
     reason: str = ""

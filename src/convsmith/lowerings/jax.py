@@ -86,6 +86,26 @@ def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:
     return lax.pad(x, jnp.asarray(value, x.dtype), [(low, high, 0) for low, high in widths])
 
 
+def rfft(x: Tensor, points: int) -> Tensor:
+    """Return the spectrum of real numbers along the last axis, filled with zeros to `points`."""
+    return jnp.fft.rfft(x, points)
+
+
+def irfft(x: Tensor, points: int) -> Tensor:
+    """Return the `points` real numbers whose spectrum lies along the last axis."""
+    return jnp.fft.irfft(x, points)
+
+
+def fft(x: Tensor, points: int) -> Tensor:
+    """Return the spectrum along the last axis, filled with zeros to `points`."""
+    return jnp.fft.fft(x, points)
+
+
+def ifft(x: Tensor) -> Tensor:
+    """Return what the last axis is the spectrum of."""
+    return jnp.fft.ifft(x)
+
+
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Shapes are always known here."""
     return x

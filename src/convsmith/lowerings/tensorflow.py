@@ -91,6 +91,29 @@ def pad(x: Tensor, widths: list[tuple[Any, Any]], value: float) -> Tensor:
     return tf.pad(x, widths, constant_values=tf.cast(value, x.dtype))
 
 
+def rfft(x: Tensor, points: int) -> Tensor:
+    """Return the spectrum of real numbers along the last axis, filled with zeros to `points`."""
+    return tf.signal.rfft(x, [points])
+
+
+def irfft(x: Tensor, points: int) -> Tensor:
+    """Return the `points` real numbers whose spectrum lies along the last axis."""
+    return tf.signal.irfft(x, [points])
+
+
+def fft(x: Tensor, points: int) -> Tensor:
+    """Return the spectrum along the last axis, filled with zeros to `points`."""
+    missing = points - x.shape[-1]
+    if missing:
+        x = tf.pad(x, [[0, 0]] * (len(x.shape) - 1) + [[0, missing]])
+    return tf.signal.fft(x)
+
+
+def ifft(x: Tensor) -> Tensor:
+    """Return what the last axis is the spectrum of."""
+    return tf.signal.ifft(x)
+
+
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Tell the graph what planning knows of the shape."""
     if not tf.executing_eagerly() and x.shape.as_list() != list(shape):

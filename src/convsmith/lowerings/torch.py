@@ -115,6 +115,26 @@ def pad(x: Tensor, widths: list[tuple[int, int]], value: float) -> Tensor:
     return F.pad(x, flat, value=value) if flat else x
 
 
+def rfft(x: Tensor, points: int) -> Tensor:
+    """Return the spectrum of real numbers along the last axis, filled with zeros to `points`."""
+    return torch.fft.rfft(x, points)
+
+
+def irfft(x: Tensor, points: int) -> Tensor:
+    """Return the `points` real numbers whose spectrum lies along the last axis."""
+    return torch.fft.irfft(x, points)
+
+
+def fft(x: Tensor, points: int) -> Tensor:
+    """Return the spectrum along the last axis, filled with zeros to `points`."""
+    return torch.fft.fft(x, points)
+
+
+def ifft(x: Tensor) -> Tensor:
+    """Return what the last axis is the spectrum of."""
+    return torch.fft.ifft(x)
+
+
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Shapes are always known here."""
     return x

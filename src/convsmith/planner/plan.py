@@ -20,7 +20,7 @@ ITEM_SIZE = {"float64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bflo
 
 @dataclass(frozen=True)
 class Choice:
-    """What one lowering would cost for one step, or why it can't."""
+    """What one lowering would cost for one step, or why it can't, or only does when forced."""
 
     lowering: str
     ok: bool
@@ -197,7 +197,8 @@ def _choose(step: Step, target: Target, forced: str | None, problem: Problem) ->
         return PlannedStep(step, forced, tuple(choices))
     if not windowed:
         return PlannedStep(step, "matmul", tuple(choices))
-    best = min((c for c in choices if c.ok), key=lambda c: c.microseconds or 0.0, default=None)
+    free = [c for c in choices if c.ok and not c.reason]
+    best = min(free, key=lambda c: c.microseconds or 0.0, default=None)
     if best is None:
         reasons = "; ".join(f"{c.lowering}: {c.reason}" for c in choices)
         raise UnsupportedError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from convsmith.problem import SizedWindow
 
 if TYPE_CHECKING:
-    from convsmith.planner.plan import Plan, PlannedStep
+    from convsmith.planner.plan import Choice, Plan, PlannedStep
 
 
 def describe(plan: Plan) -> str:
@@ -59,12 +59,16 @@ def _step(plan: Plan, number: int, planned: PlannedStep) -> list[str]:
             if choice.microseconds is not None:
                 lines[-1] += f", estimated {choice.microseconds:,.0f} us"
         elif choice.ok:
-            lines.append(
-                f"          {choice.lowering}: slower, estimated {choice.microseconds:,.0f} us"
-            )
+            lines.append(f"          {choice.lowering}: {_lost(choice)}")
         else:
             lines.append(f"          {choice.lowering}: can't, {choice.reason}")
     return lines
+
+
+def _lost(choice: Choice) -> str:
+    if choice.reason:
+        return f"only when forced, {choice.reason}"
+    return f"slower, estimated {choice.microseconds:,.0f} us"
 
 
 def _place(place: str | SizedWindow) -> str:
