@@ -14,6 +14,7 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     held_dtype(dtype)            the dtype that a tensor made as that has
     matmul, maximum, minimum     in the dtype of both (Keras's turn float64 to float32 on PyTorch)
     pad(x, widths, value)        constant padding, widths may be scalars
+    pad_reading(x, borders, value) padding that reads other entries, on axes of known sizes
     conv_support(form, target)   what the backend's own convolution can't do
     conv(form, x, kernel, shape) the backend's own convolution on a canonical form
     check_open_size(...)         the runtime check where a graph leaves a size open

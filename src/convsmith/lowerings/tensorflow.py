@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
 from convsmith.lowerings.base import YES, Support, Target
+from convsmith.lowerings.borders import Border, gathered, pad_each, unpad_each
 from convsmith.lowerings.tensors import reshape
 
 if TYPE_CHECKING:
@@ -112,6 +113,34 @@ def fft(x: Tensor, points: int) -> Tensor:
 def ifft(x: Tensor) -> Tensor:
     """Return what the last axis is the spectrum of."""
     return tf.signal.ifft(x)
+
+
+def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
+    """Return `x` with borders that read other entries; TensorFlow's gradients would scatter."""
+
+    def pad_all(x: Tensor) -> Tensor:
+        result = gathered(x, borders, lambda x, at, axis: tf.gather(x, at, axis=axis))
+        return pad_each(x, borders, value) if result is None else result
+
+    if not (x.dtype.is_floating or x.dtype.is_complex):
+        return pad_all(x)
+
+    @tf.custom_gradient
+    def padded(x: Tensor) -> Any:
+        return pad_all(x), lambda gradient: _unpad(gradient, borders)
+
+    return padded(x)
+
+
+def _unpad(gradient: Tensor, borders: tuple[Border, ...]) -> Tensor:
+    (word, *others) = {m for b in borders for m in b.mode}
+    inside = {"reflect": -1, "symmetric": 0}.get(word)
+    if others or inside is None or any(max(b.pads) > b.size + inside for b in borders):  # type: ignore[type-var]
+        return unpad_each(gradient, borders)
+    widths = [[0, 0] for _ in gradient.shape]
+    for border in borders:
+        widths[border.axis] = list(border.pads)  # type: ignore[arg-type]
+    return tf.raw_ops.MirrorPadGrad(input=gradient, paddings=widths, mode=word.upper())
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

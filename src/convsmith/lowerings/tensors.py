@@ -10,7 +10,6 @@ from typing import Any
 
 from keras import ops
 
-from convsmith.geometry import AxisMode, Pads, Segment, pad_segments
 from convsmith.lowerings.backend import current
 
 Tensor = Any
@@ -41,7 +40,7 @@ MOST_SLICED_AXES = 8
 
 def _merged_around(x: Tensor, axis: int) -> tuple[Tensor, list[Any], list[Any]]:
     """Return `x` as (before, axis, after), and the shapes that were merged."""
-    shape = list(_shape(x))
+    shape = list(shape_of(x))
     before, after = shape[:axis], shape[axis + 1 :]
     return reshape(x, [size_product(before), shape[axis], size_product(after)]), before, after
 
@@ -94,20 +93,6 @@ def fill_value(value: float, dtype: str) -> float | int:
     return int(value) if dtype.startswith(("int", "uint")) else value
 
 
-def pad_axis(x: Tensor, axis: int, size: Any, pads: Pads, mode: AxisMode, value: float) -> Tensor:
-    """Return `x` with what lies beyond the edges of one axis made real; negative pads crop."""
-    low, high = pads
-    known = all(isinstance(n, int) for n in (size, low, high))
-    if known and all(m in ("constant", "renormalize") for m in mode) and min(low, high) >= 0:  # type: ignore[type-var]
-        return pad_zeros(x, axis, low, high, value)
-    if not known:
-        return _pad_open_axis(x, axis, size, low, high, mode, value)
-    pieces = [_segment(x, axis, s, value) for s in pad_segments(size, pads, mode)]
-    result = pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, axis=axis)
-    kept = any(s.start is not None for s in pad_segments(size, pads, mode))
-    return result if kept else connected(result, x)
-
-
 def connected(result: Tensor, x: Tensor) -> Tensor:
     """Return `result`, which doesn't depend on `x`, such that `x` has a gradient: zeros."""
     if not dtype_name(result).startswith(("float", "bfloat", "complex")):
@@ -116,79 +101,9 @@ def connected(result: Tensor, x: Tensor) -> Tensor:
     return result + ops.cast(ops.sum(nothing[:0]), result.dtype)
 
 
-def _segment(x: Tensor, axis: int, segment: Segment, value: float) -> Tensor:
-    if segment.start is None:
-        shape = tuple(segment.length if i == axis else n for i, n in enumerate(_shape(x)))
-        return ops.full(shape, value, dtype=x.dtype)
-    if segment.step == 1:
-        return strided(x, axis, segment.start, segment.length, 1)
-    if segment.step == 0:
-        return ops.repeat(
-            at(x, axis, slice(segment.start, segment.start + 1)), segment.length, axis
-        )
-    first = segment.start - segment.length + 1
-    return ops.flip(at(x, axis, slice(first, segment.start + 1)), axis=axis)
-
-
-def _shape(x: Tensor) -> tuple[Any, ...]:
+def shape_of(x: Tensor) -> tuple[Any, ...]:
+    """Return the sizes of the axes: ints, or scalars where a graph leaves them open."""
     return tuple(current().size(x, i) for i in range(len(x.shape)))
-
-
-def _pad_open_axis(
-    x: Tensor, axis: int, size: Any, low: Any, high: Any, mode: AxisMode, value: float
-) -> Tensor:
-    """Pad an axis whose size only the running graph knows, by gathering computed indices."""
-    place: Any = ops.arange(-low, size + high, dtype="int32")
-    source = ops.where(place < 0, _source(place, size, mode[0]), _source(place, size, mode[1]))
-    inside = ops.logical_and(place >= 0, place < size)
-    source = ops.where(inside, place, source)
-    result = ops.take(x, ops.clip(source, 0, size - 1), axis=axis)
-    constant = [m in ("constant", "renormalize") for m in mode]
-    if any(constant):
-        fill = ops.where(place < 0, constant[0], constant[1])
-        shape = tuple(-1 if i == axis else 1 for i in range(len(x.shape)))
-        outside = ops.reshape(ops.logical_and(ops.logical_not(inside), fill), shape)
-        result = ops.where(outside, ops.cast(value, x.dtype), result)
-    return result
-
-
-def _source(place: Tensor, size: Any, mode: str) -> Tensor:
-    if mode == "wrap":
-        return ops.mod(place, size)
-    if mode == "symmetric":
-        folded: Any = ops.mod(place, 2 * size)
-        return ops.where(folded < size, folded, 2 * size - 1 - folded)
-    if mode == "reflect":
-        period = ops.maximum(2 * size - 2, 1)
-        folded = ops.mod(place, period)
-        return ops.where(folded < size, folded, 2 * size - 2 - folded)
-    return ops.clip(place, 0, size - 1)
-
-
-def unpad_axis(
-    x: Tensor, axis: int, size: int, pads: Pads, mode: AxisMode, semiring: str
-) -> Tensor:
-    """Return the adjoint of `pad_axis`: entries beyond the edges are added to their sources."""
-    from convsmith.lowerings.contract import plus, reduce
-
-    fill = fill_value(SEMIRING_FILL[semiring], dtype_name(x))
-    total: Tensor = None
-    offset = 0
-    for segment in pad_segments(size, pads, mode):
-        if segment.start is not None:
-            piece = strided(x, axis, offset, segment.length, 1)
-            begin, length = segment.start, segment.length
-            if segment.step == 0:
-                piece, length = ops.expand_dims(reduce(semiring, piece, (axis,)), axis), 1
-            elif segment.step == -1:
-                piece, begin = ops.flip(piece, axis=axis), segment.start - length + 1
-            piece = pad_zeros(piece, axis, begin, size - begin - length, fill)
-            total = piece if total is None else plus(semiring, total, piece)
-        offset += segment.length
-    if total is None:  # A crop that kept nothing but fill.
-        shape = [size if i == axis else n for i, n in enumerate(_shape(x))]
-        return connected(ops.full(shape, fill, x.dtype), x)
-    return total
 
 
 def dtype_name(x: Tensor) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
+from convsmith.geometry import Segment
 from convsmith.lowerings.base import YES, Support, Target
+from convsmith.lowerings.borders import Border, pad_each
 
 if TYPE_CHECKING:
     from convsmith.lowerings.native import Form
@@ -133,6 +136,91 @@ def fft(x: Tensor, points: int) -> Tensor:
 def ifft(x: Tensor) -> Tensor:
     """Return what the last axis is the spectrum of."""
     return torch.fft.ifft(x)
+
+
+def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
+    """Return `x` with borders that read other entries, each entry written once."""
+    if torch.compiler.is_compiling():
+        return pad_each(x, borders, value)  # The compiler fuses what this writes.
+    return _Padded.apply(x, borders, value)
+
+
+class _Padded(torch.autograd.Function):
+    """Autograd would walk over the whole tensor once for every border."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
+        return _pad_in_place(x, borders, value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        ctx.borders = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        return _unpad(gradient, ctx.borders), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # type: ignore[override]
+        return _pad_in_place(tangent, ctx.borders, 0.0)
+
+
+def _pad_in_place(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
+    shape = list(x.shape)
+    for border in borders:
+        shape[border.axis] += sum(border.pads)  # type: ignore[arg-type]
+    result = x.new_empty(shape)
+    rows = [result]  # Padded along fewer and fewer axes; each border is read from the next one.
+    for axis, size, (low, _), _ in reversed(borders):
+        rows.append(rows[-1].narrow(axis, low, size))  # type: ignore[arg-type]
+    rows[-1].copy_(x)
+    for border, whole, inside in zip(borders, rows[-2::-1], rows[:0:-1], strict=True):
+        for place, segment in _outside(border):
+            target = whole.narrow(border.axis, place, segment.length)
+            if segment.start is None:
+                target.fill_(value)
+            else:
+                target.copy_(_read(inside, border.axis, segment))
+    return result
+
+
+def _unpad(gradient: Tensor, borders: tuple[Border, ...]) -> Tensor:
+    if not borders:
+        return gradient.clone(memory_format=torch.contiguous_format)
+    *others, border = borders
+    axis, size, (low, _), _ = border
+    inner = tuple(others)
+    result = _unpad(gradient.narrow(axis, low, size), inner)  # type: ignore[arg-type]
+    for place, segment in _outside(border):
+        if segment.start is not None:
+            piece = _unpad(gradient.narrow(axis, place, segment.length), inner)
+            if segment.step == 0:
+                piece = piece.sum(axis, keepdim=True)
+            elif segment.step == -1:
+                piece = piece.flip(axis)
+            length = piece.shape[axis]
+            begin = segment.start - (length - 1 if segment.step == -1 else 0)
+            result.narrow(axis, begin, length).add_(piece)
+    return result
+
+
+def _outside(border: Border) -> Iterator[tuple[int, Segment]]:
+    """Yield the runs beyond the edges, and where they begin."""
+    offset = 0
+    for segment in border.segments:
+        if offset != border.pads.low:
+            yield offset, segment
+        offset += segment.length
+
+
+def _read(x: Tensor, axis: int, segment: Segment) -> Tensor:
+    assert segment.start is not None
+    if segment.step == -1:
+        return x.narrow(axis, segment.start - segment.length + 1, segment.length).flip(axis)
+    length = segment.length if segment.step else 1
+    return x.narrow(axis, segment.start, length)
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

@@ -12,16 +12,15 @@ from convsmith.errors import ShapeError
 from convsmith.geometry import Pads
 from convsmith.lowerings import LOWERINGS, Sizes
 from convsmith.lowerings.backend import current
+from convsmith.lowerings.borders import Border, pad_borders, unpad_axis
 from convsmith.lowerings.tensors import (
     SEMIRING_FILL,
     connected,
     dtype_name,
     fill_value,
-    pad_axis,
     permute,
     reshape,
     size_product,
-    unpad_axis,
 )
 from convsmith.notation import Group, Leading, One, Window
 from convsmith.problem import Place, SizedWindow
@@ -160,6 +159,7 @@ def _prepare(plan: Plan, index: int, x: Any, sizes: Sizes) -> Any:
     places = plan.problem.operands[index]
     shape = [_original(p, sizes) for p in places]
     x = reshape(x, shape)
+    borders: dict[float, list[Border]] = {}
     for axis, place in enumerate(places):
         if isinstance(place, SizedWindow) and needs_real_pads(place, plan.problem):
             size, pads = place.size, place.pads
@@ -169,7 +169,9 @@ def _prepare(plan: Plan, index: int, x: Any, sizes: Sizes) -> Any:
             value = fill_value(plan.problem.padding_value, plan.compute_dtype)
             if "renormalize" in place.mode:
                 value = 0
-            x = pad_axis(x, axis, size, pads, place.mode, value)
+            borders.setdefault(value, []).append(Border(axis, size, pads, place.mode))
+    for value, alike in borders.items():
+        x = pad_borders(x, alike, value)
     return x
 
 
@@ -212,7 +214,7 @@ def _finish(plan: Plan, y: Any, sizes: Sizes) -> Any:
                     f"pattern '{plan.pattern}': padding_mode={window.mode[0]!r} on a written "
                     "window needs a known size. Try: a fixed input shape."
                 )
-            y = unpad_axis(y, axis, window.size, window.pads, window.mode, problem.semiring)
+            y = unpad_axis(y, Border(axis, window.size, window.pads, window.mode), problem.semiring)
     places = list(problem.output)
     if len(flat) != len(places):
         shape = [
