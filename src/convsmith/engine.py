@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -29,7 +29,8 @@ _OPTIONS = (
     "lowering",
 )
 
-_plans: dict[Any, Plan] = {}
+_plans: dict[Any, Callable[..., Any]] = {}
+"""What runs the plan of each call that was made."""
 
 
 def conv(
@@ -82,26 +83,24 @@ def conv(
         >>> np.asarray(y).ravel().tolist()
         [1.0, 3.0, 5.0, 7.0]
     """
-    if any(isinstance(x, keras.KerasTensor) for x in operands):
-        return _symbolic(
-            pattern,
-            operands,
-            {
-                "padding": padding,
-                "padding_mode": padding_mode,
-                "padding_value": padding_value,
-                "semiring": semiring,
-                "accumulate_dtype": accumulate_dtype,
-                "lowering": lowering,
-                **sizes,
-            },
-        )
     backend = current()
     tensors = operands
-    for x in operands:
-        if not backend.is_tensor(x):
-            tensors = to_tensors(operands)
-            break
+    if not all(map(backend.is_tensor, operands)):
+        if any(isinstance(x, keras.KerasTensor) for x in operands):
+            return _symbolic(
+                pattern,
+                operands,
+                {
+                    "padding": padding,
+                    "padding_mode": padding_mode,
+                    "padding_value": padding_value,
+                    "semiring": semiring,
+                    "accumulate_dtype": accumulate_dtype,
+                    "lowering": lowering,
+                    **sizes,
+                },
+            )
+        tensors = to_tensors(operands)
     mode = backend.mode(tensors)
     # Compilers that rewrite or follow Python must not enter the planning.
     compute = _compute if mode in ("eager", "jit") else _compute_opaque
@@ -153,18 +152,19 @@ def _compute(
         dtypes = [dtype_name(x) for x in tensors]
         options = (padding, padding_mode, padding_value, semiring, accumulate_dtype, lowering)
         try:
-            found = _new_plan(pattern, list(shapes), dtypes, mode, *options, sizes)
+            made = _new_plan(pattern, list(shapes), dtypes, mode, *options, sizes)
         except UnsupportedError:
             # PyTorch leaves sizes open that it knows, such as the taps of a kernel.
             known = current().known_shapes(tensors)
             if known == shapes:
                 raise
-            found, key = _new_plan(pattern, list(known), dtypes, mode, *options, sizes), None
+            made, key = _new_plan(pattern, list(known), dtypes, mode, *options, sizes), None
+        found = made.bound(dtypes)
         if key is not None:
             if len(_plans) >= MOST_PLANS:
                 _plans.clear()
             _plans[key] = found
-    return found.run(*tensors)
+    return found(*tensors)
 
 
 # Also loads the backend now: a compiler that traces the first call can't follow an import.
@@ -190,7 +190,8 @@ def plan(
         pattern: as in `conv`.
         *operands: tensors, arrays, or plain shapes (tuples of ints and None).
         dtype: dtype of operands given as shapes; Keras's default float unless given.
-        mode: "eager", "graph", "xla" (TensorFlow), "jit" (JAX), "compiled" (PyTorch); the mode of
+        mode: "eager", "graph", "xla" (TensorFlow), "jit" (JAX, also when called
+            eagerly), "eager", "compiled" (PyTorch); the mode of
             this call unless given.
         padding: this and all others as in `conv`.
 
@@ -212,7 +213,7 @@ def plan(
     ]
     modes = {
         "tensorflow": ("eager", "graph", "xla"),
-        "jax": ("eager", "jit"),
+        "jax": ("jit",),
         "torch": ("eager", "compiled"),
     }[current().NAME]
     if mode is not None and mode not in modes:

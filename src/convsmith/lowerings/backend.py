@@ -14,9 +14,13 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     held_dtype(dtype)            the dtype that a tensor made as that has
     matmul, maximum, minimum     in the dtype of both (Keras's turn float64 to float32 on PyTorch)
     pad(x, widths, value)        constant padding, widths may be scalars
+    take_block(x, axis, start, n) n entries from a computed place on
+    loop(rounds, body, start)    a loop of the graph over one tensor
     pad_reading(x, borders, value) padding that reads other entries, on axes of known sizes
+    compiled(function)           the function, compiled where that is always better
+    bilinear(product, a, b)      a product of two tensors with the gradients that it states
     conv_support(form, target)   what the backend's own convolution can't do
-    conv(form, x, kernel, shape) the backend's own convolution on a canonical form
+    conv(form, shape)            the backend's own convolution on a canonical form: (x, kernel) -> y
     check_open_size(...)         the runtime check where a graph leaves a size open
     rfft(x, points), irfft       real transforms along the last axis, and their inverse
     fft(x, points), ifft(x)      complex transforms along the last axis, and their inverse

@@ -76,4 +76,27 @@ class Lowering(Protocol):
         ...
 
 
-__all__ = ["YES", "Lowering", "Size", "Sizes", "Support", "Target", "Tensor"]
+class Product(Protocol):
+    """A product of two tensors that knows its gradients; made by the planner, used by backends."""
+
+    compiled: Any
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of the result, None where a graph leaves it open."""
+        ...
+
+    def __call__(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the result, without gradients of its own."""
+        ...
+
+    def gradient(self, index: int, output_gradient: Tensor, other: Tensor) -> Tensor:
+        """Return the gradient of one operand, given the other one."""
+        ...
+
+    def batched(self, size: int, axes: tuple[bool, ...]) -> Product:
+        """Return this product for operands of which some have one more leading axis."""
+        ...
+
+
+__all__ = ["YES", "Lowering", "Product", "Size", "Sizes", "Support", "Target", "Tensor"]

@@ -88,7 +88,7 @@ def contract(
     b, b_names = reduce_to(b, b_names, {*a_names, *output}, semiring)  # type: ignore[arg-type]
     shared = [n for n in a_names if n in b_names]
     summed = [n for n in shared if n not in output]
-    if not summed:
+    if not summed and broadcasts(a_names, b_names, output):
         return times(semiring, align(a, a_names, output, sizes), align(b, b_names, output, sizes))
     batch = [n for n in shared if n in output]
     rows = [n for n in a_names if n not in b_names]

@@ -179,11 +179,23 @@ def tilings(axis: Line, even: bool) -> list[Tiling]:
     result = [Tiling(whole, 1)]
     wanted = axis.end - axis.begin
     points = good_size(max(2 * axis.reach + 1, 16), even)
-    while points < whole and len(result) < 1 + MOST_TILE_SIZES:
-        kept = points - axis.reach
-        result.append(Tiling(points, ceil(wanted / kept)))
+    for _ in range(MOST_TILE_SIZES):
+        if points >= whole:
+            break
+        tiles = ceil(wanted / (points - axis.reach))
+        if tiles > 1:
+            result.append(Tiling(points, tiles))
         points = good_size(ceil(points * 1.5), even)
     return result
+
+
+def ways(step: Step) -> list[tuple[Tiling, ...]]:
+    """Return all ways to transform the axes, the one without tiles first."""
+    form = native.analyze(step)
+    assert isinstance(form, native.Form)
+    lines = [line(w, form.transposed) for w in form.windows]
+    last = len(lines) - 1
+    return list(product(*(tilings(axis, i == last) for i, axis in enumerate(lines))))
 
 
 def plan_axes(step: Step) -> tuple[Tiling, ...]:
@@ -191,18 +203,13 @@ def plan_axes(step: Step) -> tuple[Tiling, ...]:
     found = step.notes.get("fft tilings")
     if found is not None:
         return found
-    form = native.analyze(step)
-    assert isinstance(form, native.Form)
-    lines = [line(w, form.transposed) for w in form.windows]
-    last = len(lines) - 1
-    ways = list(product(*(tilings(axis, i == last) for i, axis in enumerate(lines))))
 
     def cost(way: tuple[Tiling, ...]) -> tuple[bool, float]:
         done = work(step, way)
         traffic = 2 * done.moved + 4 * done.spectrum
         return not _accurate(step, way), done.butterflies + traffic + 2 * done.products
 
-    best = min(ways, key=cost)
+    best = min(ways(step), key=cost)
     step.notes["fft tilings"] = best
     return best
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.core import Tracer
 
 from convsmith.lowerings.base import YES, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
+from convsmith.lowerings.jax_product import bilinear as bilinear
 from convsmith.lowerings.tensors import reshape
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def is_tensor(x: Any) -> bool:
 
 
 def mode(operands: tuple[Any, ...]) -> str:
-    """Return "jit" while tracing, else "eager"."""
-    return "jit" if any(isinstance(x, Tracer) for x in operands) else "eager"
+    """Return "jit": what is called eagerly is compiled as a whole, too."""
+    return "jit"
 
 
 def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
@@ -107,9 +108,24 @@ def ifft(x: Tensor) -> Tensor:
     return jnp.fft.ifft(x)
 
 
+def take_block(x: Tensor, axis: int, start: Any, count: int) -> Tensor:
+    """Return `count` entries of an axis from a computed place on."""
+    return lax.dynamic_slice_in_dim(x, start, count, axis)
+
+
+def loop(rounds: int, body: Any, start: Tensor) -> Tensor:
+    """Return what `body(round, state)` makes of a tensor in so many rounds."""
+    return lax.fori_loop(0, rounds, body, start)
+
+
 def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
     """Return `x` with borders that read other entries; the compiler fuses what this writes."""
     return pad_each(x, borders, value)
+
+
+def compiled(function: Any) -> Any:
+    """Return the function, compiled as a whole: eager JAX would run and differentiate op by op."""
+    return jax.jit(function)
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
@@ -129,8 +145,12 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
-def conv(form: Form, x: Tensor, kernel: Tensor, shape: tuple[int, ...]) -> Tensor:
+def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the convolution of a canonical form, whatever its layout."""
+    return partial(_conv, form, shape)
+
+
+def _conv(form: Form, shape: tuple[int, ...], x: Tensor, kernel: Tensor) -> Tensor:
     *taps, groups, depth, features = shape
     rank = form.rank
     if groups > 1 and depth > 1:

@@ -11,6 +11,7 @@ from convsmith.lowerings.amounts import (
     sums_products,
     vector_macs,
 )
+from convsmith.lowerings.amounts import strided as skips
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import contract, reduce_to
 from convsmith.lowerings.tensors import permute, strided
@@ -86,6 +87,7 @@ def features(step: Step, target: Target) -> Features:
         "calls": 1.0,
         "bytes": operand_bytes(step, target) + output_bytes(step, target),
         "bytes.padded": padded_bytes(step, target),
+        "bytes.strided": operand_bytes(step, target) if skips(step) else 0.0,
     }
     if sums_products(step):
         found = matrices(step, taps=True)

@@ -7,7 +7,7 @@ a grouped convolution over the batch, and depthwise one with no depth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -30,6 +30,9 @@ from convsmith.problem import Place, SizedWindow
 from convsmith.steps import Step, assumed, elements
 
 name = "native"
+
+NARROW = 64
+"""Fewer products of channels than this don't fill the vectors of a matrix product."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,13 @@ class Move:
     flipped: tuple[int, ...]
     shape: tuple[Any, ...] | None
 
+    @property
+    def unless_idle(self) -> Move | None:
+        """This move, or None if it changes nothing."""
+        ordered = self.order == tuple(range(len(self.order)))
+        idle = ordered and not self.summed and not self.flipped and self.shape is None
+        return None if idle else self
+
     def __call__(self, x: Tensor) -> Tensor:
         x = reduce("sum_product", x, self.summed)
         x = permute(x, self.order)
@@ -187,24 +197,49 @@ class Moves:
 
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     """Bring both operands to the canonical form, call the backend, bring the result back."""
+    return bind(step, sizes)(*operands)
+
+
+def bind(step: Step, sizes: Sizes) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function of both operands that `run` calls; what can be worked out is, once."""
+    call = step.notes.get("native call")
+    if call is None:
+        call = _bound(step, sizes)
+        if sizes.known:  # Scalars of a graph mean nothing in the next one.
+            step.notes["native call"] = call
+    return call
+
+
+def _bound(step: Step, sizes: Sizes) -> Callable[[Tensor, Tensor], Tensor]:
     form = analyze(step)
     assert isinstance(form, Form)
-    moves = step.notes.get("native moves")
-    if moves is None:
-        moves = _moves(form, step, sizes)
-        if sizes.known:  # Scalars of a graph mean nothing in the next one.
-            step.notes["native moves"] = moves
-    x, kernel = moves.data(operands[form.data]), moves.kernel(operands[1 - form.data])
-    if form.shared:
-        kernel = ops.repeat(kernel, moves.copies, axis=form.rank)
-    y = current().conv(form, x, kernel, moves.kernel_shape)
-    if form.transposed:
-        for i, window in enumerate(form.windows):
-            axis = i + (2 if form.channels_first else 1)
-            y = crop_or_extend(y, axis, window.pads.low, window.pads.high, 0.0)
-    if moves.result_shape is not None:
-        y = reshape(y, moves.result_shape)
-    return permute(y, moves.result_order)
+    moves = _moves(form, step, sizes)
+    to_data, to_kernel = moves.data.unless_idle, moves.kernel.unless_idle
+    convolve = current().conv(form, moves.kernel_shape)
+
+    def call(one: Tensor, other: Tensor) -> Tensor:
+        x, kernel = (other, one) if form.data else (one, other)
+        if to_data is not None:
+            x = to_data(x)
+        if to_kernel is not None:
+            kernel = to_kernel(kernel)
+        if form.shared:
+            kernel = ops.repeat(kernel, moves.copies, axis=form.rank)
+        y = convolve(x, kernel)
+        return y if as_is else finish(y)
+
+    def finish(y: Tensor) -> Tensor:
+        if form.transposed:
+            for i, window in enumerate(form.windows):
+                axis = i + (2 if form.channels_first else 1)
+                y = crop_or_extend(y, axis, window.pads.low, window.pads.high, 0.0)
+        if moves.result_shape is not None:
+            y = reshape(y, moves.result_shape)
+        return permute(y, moves.result_order)
+
+    in_order = moves.result_order == tuple(range(len(moves.result_order)))
+    as_is = in_order and moves.result_shape is None and not form.transposed
+    return call
 
 
 def _moves(form: Form, step: Step, sizes: Sizes) -> Moves:
@@ -278,7 +313,9 @@ def features(step: Step, target: Target) -> Features:
     macs = float(step.macs)
     if form.transposed:
         # Some backends fill the strides with zeros and multiply those too.
-        macs_by_class = {"macs.transposed": macs, "macs.spread": macs * _spread(form)}
+        kind = "depthwise" if form.depthwise else "grouped" if groups > 1 else "dense"
+        kind = "volume" if form.rank > 2 else kind
+        macs_by_class = {f"macs.transposed_{kind}": macs, "macs.spread": macs * _spread(form)}
     elif form.depthwise and _even(form):
         macs_by_class = {"macs.depthwise": macs}
     elif form.depthwise:
@@ -292,10 +329,12 @@ def features(step: Step, target: Target) -> Features:
         }
     else:
         wasted = round_up(depth, 4) * round_up(columns, LANES) / max(depth * columns, 1)
-        rank = "volume" if form.rank > 2 else "dense"
-        macs_by_class = {f"macs.{rank}": macs * wasted}
-        if any(w.dilation > 1 for w in form.windows):
-            macs_by_class = {f"macs.{rank}_dilated": macs * wasted}
+        kind = "volume" if form.rank > 2 else "dense"
+        if depth * columns < NARROW:
+            kind, wasted = "narrow", 1.0  # Hardly a matrix product: other kernels, or none.
+        elif any(w.dilation > 1 for w in form.windows):
+            kind += "_dilated"
+        macs_by_class = {f"macs.{kind}": macs * wasted}
     return {
         "calls": 1.0,
         "bytes": operand_bytes(step, target) + output_bytes(step, target),

@@ -1,10 +1,16 @@
-"""`shift`: one pass per tap, summed; compilers fuse the passes into one."""
+"""`shift`: one pass per tap, summed; compilers fuse blocks of the passes into one.
+
+Long sums become loops whose bodies unroll a block of taps (`blocks`); gradients of data and of
+kernels are the same algorithm, seen from the other side (`arrangement`).
+"""
 
 from __future__ import annotations
 
 from itertools import product
 from math import prod
 from typing import Any
+
+from keras import ops
 
 from convsmith.lowerings.amounts import (
     Features,
@@ -16,119 +22,66 @@ from convsmith.lowerings.amounts import (
     sums_products,
     vector_macs,
 )
+from convsmith.lowerings.arrangement import Arrangement, arrange
+from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
-from convsmith.lowerings.contract import align, broadcasts, contract, plus, reduce_to, times
-from convsmith.lowerings.tensors import at, permute, reshape
-from convsmith.lowerings.windows import pad_windows, read_tap
-from convsmith.problem import Place, SizedWindow
-from convsmith.steps import Step
+from convsmith.lowerings.blocks import Block, blocks, body_size
+from convsmith.lowerings.contract import broadcasts, contract, plus, reduce_to, times
+from convsmith.lowerings.sides import Round, Side, Taken
+from convsmith.lowerings.tensors import dtype_name, permute, reshape, size_product
+from convsmith.lowerings.windows import semiring_fill
+from convsmith.steps import Step, assumed
 
 name = "shift"
 
 MOST_TAPS = 1024
-"""Taps are unrolled; beyond this a compiler takes minutes."""
+"""Where no loop can be compiled, taps are unrolled; beyond this a graph takes minutes."""
+MOST_COMPILED_TAPS = 128
+"""The same for bodies of loops and for what a compiler gets to fuse."""
+
+LOOPING_MODES = ("xla", "jit")
 
 
 def supports(step: Step, target: Target) -> Support:
-    """Windows on operands only, with taps that are summed."""
-    if step.output_windows:
-        return Support(False, "it can't write windows")
-    if not step.input_windows:
-        return Support(False, "there is no window to shift")
-    taps = 1
-    for window in step.input_windows:
-        if window.tap in step.output:
-            return Support(False, f"taps '{window.tap}' are kept in the output")
-        if window.taps is None:
-            return Support(False, f"the number of taps '{window.tap}' is unknown")
-        taps *= window.taps
-    if taps > MOST_TAPS:
-        return Support(False, f"{taps} taps would be unrolled, more than {MOST_TAPS}")
+    """Windows that are read, or can be; taps that are summed, or kept by two operands."""
+    arranged = arrange(step, target.mode in LOOPING_MODES)
+    if isinstance(arranged, str):
+        return Support(False, arranged)
+    unrolled = unrolled_taps(arranged, target.mode in LOOPING_MODES)
+    most = MOST_COMPILED_TAPS if target.compiled else MOST_TAPS
+    if unrolled > most:
+        return Support(False, f"{unrolled} taps would be unrolled, more than {most}")
     return YES
+
+
+def unrolled_taps(arranged: Arrangement, loops: bool) -> int:
+    """Return how many passes a compiler sees."""
+    kept = _kept(arranged)
+    if not loops:
+        return kept * prod(n or 1 for n in arranged.counts)
+    return kept * max(body_size(arranged.counts, b) for b in blocks(arranged.counts))
 
 
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     """Sum over taps of (slice of the data) times (entry of the kernel)."""
-    windows = step.input_windows
-    taps = list(dict.fromkeys(w.tap for w in windows))
-    counts = {w.tap: w.taps for w in windows}
-    prepared = _Prepared(step, sizes, operands)
-    total: Tensor = None
-    for assignment in product(*(range(counts[t] or 0) for t in taps)):
-        term = prepared.term(dict(zip(taps, assignment, strict=True)))
-        total = term if total is None else plus(step.semiring, total, term)
-    return prepared.finish(total)
+    loops = current().mode(operands) in LOOPING_MODES
+    arranged = arrange(step, loops)
+    assert isinstance(arranged, Arrangement)
+    return _Pass(arranged, sizes, operands, loops).result()
 
 
-class _Side:
-    """One operand, arranged so that a tap is one index into a flat leading axis, and slices."""
+class _Pass:
+    """One run: both operands arranged, then all taps."""
 
-    def __init__(self, x: Tensor, side: tuple[Place, ...], step: Step, sizes: Sizes) -> None:
-        self.sizes = sizes
-        self.windows = step.input_windows
-        places = list(side)
-        x = pad_windows(x, places, self.windows, step.semiring)
-        summed = [w.tap for w in self.windows]
-        self.front = [p for p in dict.fromkeys(summed) if p in places]
-        self.rest: list[Place] = [p for p in places if p not in self.front]
-        self.x = permute(x, [places.index(p) for p in [*self.front, *self.rest]])
-        self.counts = [_count(p, self.windows) for p in self.front]
-        if len(self.front) > 1:
-            body = [sizes.of(p) for p in self.rest]
-            self.x = reshape(self.x, [prod(self.counts), *body])
-
-    @property
-    def names(self) -> list[Place]:
-        """The names of what a tap reads."""
-        return [self._name(p) for p in self.rest]
-
-    def _name(self, place: Place) -> Place:
-        read = isinstance(place, SizedWindow) and place in self.windows
-        return place.position if read else place  # type: ignore[union-attr]
-
-    def align(self, output: list[Place]) -> None:
-        """Bring the axes into the output's order, so that taps only slice and multiply."""
-        by_name = {self._name(p): p for p in self.rest}
-        order = [by_name.get(n, n) for n in output]
-        if not self.front:
-            self.x = align(self.x, self.rest, order, self.sizes)
-            self.rest = order[len(order) - len(self.x.shape) :]
-            return
-        flat: list[Any] = ["taps", *self.rest]
-        own = dict(zip(flat, self.x.shape, strict=True))
-        body = [own[p] if p in self.rest else 1 for p in order]
-        body = [self.sizes.of(p) if n is None else n for p, n in zip(order, body, strict=True)]
-        kept = [p for p in order if p in self.rest]
-        self.x = permute(self.x, [0, *(1 + self.rest.index(p) for p in kept)])
-        self.x = reshape(self.x, [prod(self.counts), *body])
-        self.rest = order
-
-    def read(self, tap: dict[str, int]) -> Tensor:
-        """Return what one tap sees."""
-        x = self.x
-        if self.front:
-            index = 0
-            for name, count in zip(self.front, self.counts, strict=True):
-                index = index * count + tap[str(name)]
-            x = at(x, 0, index)
-        for axis, place in enumerate(self.rest):
-            if isinstance(place, SizedWindow) and place in self.windows:
-                x = read_tap(x, axis, place, tap[place.tap], self.sizes)
-        return x
-
-
-def _count(tap: Place, windows: tuple[SizedWindow, ...]) -> int:
-    return next(w.taps or 1 for w in windows if w.tap == tap)
-
-
-class _Prepared:
-    """Both operands arranged once for all taps."""
-
-    def __init__(self, step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> None:
-        self.step, self.sizes = step, sizes
-        self.output = list(step.output)
+    def __init__(
+        self, arranged: Arrangement, sizes: Sizes, operands: tuple[Tensor, ...], loops: bool
+    ) -> None:
+        self.arranged, self.loops = arranged, loops
+        self.step = step = arranged.step
+        self.sizes = sizes = Sizes({**sizes.names, **arranged.named}, sizes.windows)
+        self.output = [p for p in step.output if p not in arranged.kept]
         self.sides = [
-            _Side(x, side, step, sizes) for x, side in zip(operands, step.operands, strict=True)
+            Side(x, side, arranged, sizes) for x, side in zip(operands, step.operands, strict=True)
         ]
         names = [n for side in self.sides for n in side.names]
         self.elementwise = (
@@ -140,23 +93,105 @@ class _Prepared:
             for side in self.sides:
                 side.align(self.output)
 
-    def term(self, tap: dict[str, int]) -> Tensor:
+    def result(self) -> Tensor:
+        """Return the sum, with kept taps as axes, in the output's order."""
+        arranged = self.arranged
+        kept = [range(arranged.count(t)) for t in arranged.kept]
+        terms = [self.sum(dict(zip(arranged.kept, k, strict=True))) for k in product(*kept)]
+        total: Any = terms[0]
+        names: list[Any] = list(self.output)
+        if kept:
+            total = ops.stack(terms, axis=0)
+            body = [current().size(total, i) for i in range(1, len(total.shape))]
+            total = reshape(total, [*(len(k) for k in kept), *body])
+            names = [*arranged.kept, *self.output]
+        total = permute(total, [names.index(n) for n in self.step.output])
+        if arranged.reversed:
+            axes = tuple(self.step.output.index(n) for n in arranged.reversed)
+            total = ops.flip(total, axis=axes)
+        return total
+
+    def sum(self, kept: dict[str, int]) -> Tensor:
+        """Return the sum over all summed taps, with the kept ones fixed."""
+        arranged = self.arranged
+        sizes = [self.sizes.of(n) if c is None else c for n, c in self._summed()]
+        if not self.loops:
+            whole = Block(0, 0, sizes[0] if sizes else 1, 1)
+            return self.finish(self.block(None, whole, 0, sizes, kept, None))
+        total: Tensor = None
+        for block in blocks(arranged.counts):
+            total = self.loop(block, sizes, kept, total)
+        return self.finish(total)
+
+    def _summed(self) -> list[tuple[str, int | None]]:
+        return list(zip(self.arranged.summed, self.arranged.counts, strict=True))
+
+    def loop(self, block: Block, sizes: list[Any], kept: dict[str, int], total: Tensor) -> Tensor:
+        """Return `total` plus all rounds of a block."""
+        count = sizes[block.outer] // block.length if block.count is None else block.count
+        rounds = size_product([*sizes[: block.outer], count])
+        if isinstance(rounds, int) and rounds == 1:
+            return self.block(None, block, block.start, sizes, kept, total)
+
+        def body(index: Any, so_far: Tensor) -> Tensor:
+            outer: list[Any] = []
+            inner = index // count
+            for size in reversed(sizes[1 : block.outer]):
+                outer.insert(0, inner % size)
+                inner = inner // size
+            if block.outer:
+                outer.insert(0, inner)
+            start = block.start + (index % count) * block.length
+            return self.block(outer, block, start, sizes, kept, so_far)
+
+        start = self.nothing() if total is None else total
+        return current().loop(rounds, body, start)
+
+    def block(
+        self,
+        outer: list[Any] | None,
+        block: Block,
+        start: Any,
+        sizes: list[Any],
+        kept: dict[str, int],
+        total: Tensor,
+    ) -> Tensor:
+        """Return `total` plus the taps of one round."""
+        summed = self.arranged.summed
+        here = Round(
+            outer=dict(zip(summed[: block.outer], outer or [0] * block.outer, strict=True)),
+            partial=summed[block.outer] if summed else None,
+            start=start,
+            length=block.length,
+        )
+        taken = [side.take(here) for side in self.sides]
+        inner = summed[block.outer :]
+        ranges = [range(n) for n in (block.length, *sizes[block.outer + 1 :])][: len(inner)]
+        for assignment in product(*ranges):
+            taps = {**kept, **dict(zip(inner, assignment, strict=True))}
+            term = self.term(taken, taps)
+            total = term if total is None else plus(self.step.semiring, total, term)
+        return total
+
+    def term(self, taken: list[Taken], taps: dict[str, int]) -> Tensor:
         """Return what one tap adds to the result."""
-        read = [side.read(tap) for side in self.sides]
+        read = [side.read(taps) for side in taken]
         if len(read) == 1:
             return read[0]
         if self.elementwise:
             return times(self.step.semiring, read[0], read[1])
         one, other = self.sides
+        names = (one.names, other.names)
         return contract(
-            read[0],
-            one.names,
-            read[1],
-            other.names,
-            self.output,
-            self.sizes,
-            self.step.semiring,
+            read[0], names[0], read[1], names[1], self.output, self.sizes, self.step.semiring
         )
+
+    def nothing(self) -> Tensor:
+        """Return the zero of the semiring in the shape of a term."""
+        names = self.output if len(self.sides) == 2 else self.sides[0].names
+        shape = tuple(self.sizes.of(n) for n in names)
+        x = self.sides[0].x
+        return ops.full(shape, semiring_fill(x, self.step.semiring), dtype=dtype_name(x))
 
     def finish(self, total: Tensor) -> Tensor:
         """Sum what else a single operand has, and order its axes."""
@@ -166,37 +201,46 @@ class _Prepared:
         return permute(x, [left.index(n) for n in self.output])
 
 
-def tap_count(step: Step) -> int:
-    """Return how many passes this lowering makes."""
-    counts = {w.tap: w.taps or 1 for w in step.input_windows}
-    return prod(counts.values())
-
-
 def features(step: Step, target: Target) -> Features:
     """One pass a tap: fused into one where a compiler does, a matrix product where one is due."""
-    taps = tap_count(step)
-    passes = taps * output_bytes(step, target)
+    loops = target.mode in LOOPING_MODES
+    arranged = arrange(step, loops)
+    assert isinstance(arranged, Arrangement)
+    arranged_step = arranged.step
+    taps = prod(map(assumed, arranged.counts)) * prod(arranged.count(t) for t in arranged.kept)
+    passes = taps * output_bytes(arranged_step, target) / _kept(arranged)
     amounts = {
         "calls": 1.0,
-        "calls.taps": float(taps),
+        "calls.taps": float(min(taps, unrolled_taps(arranged, loops))),
+        "calls.rounds": taps / unrolled_taps(arranged, loops) if loops else 1.0,
         "bytes": operand_bytes(step, target) + output_bytes(step, target),
-        "bytes.padded": padded_bytes(step, target),
+        "bytes.padded": padded_bytes(arranged_step, target),
     }
-    if sums_products(step):
-        found = matrices(step, taps=False)
+    if arranged.exchanged:
+        return {**amounts, "macs.accumulated": vector_macs(arranged_step)}
+    if sums_products(arranged_step):
+        found = matrices(arranged_step, taps=False)
         return {
             **amounts,
             "bytes.products": passes,
-            "bytes.slices": taps * operand_bytes(step, target),
+            "bytes.slices": taps * operand_bytes(arranged_step, target),
             "calls.matrices": float(found.batch * taps),
             "macs.matmul": found.macs * taps,
         }
-    kind = "strided" if strided(step) else "passes"
-    return {**amounts, f"bytes.{kind}": passes, "macs.products": vector_macs(step)}
+    kind = "strided" if strided(arranged_step) else "passes"
+    macs = "macs.stacked" if arranged.kept else "macs.products"
+    return {**amounts, f"bytes.{kind}": passes, macs: vector_macs(arranged_step)}
+
+
+def _kept(arranged: Arrangement) -> int:
+    return prod(arranged.count(t) for t in arranged.kept)
 
 
 def workspace(step: Step, target: Target) -> int:
     """Return the bytes of the padded copy, and of one term where no compiler fuses it away."""
-    fused = target.compiled and not sums_products(step)
-    term = 0.0 if fused else 2 * output_bytes(step, target)
-    return int(padded_bytes(step, target) + term)
+    arranged = arrange(step, target.mode in LOOPING_MODES)
+    if isinstance(arranged, str):
+        return 0
+    fused = target.compiled and (arranged.exchanged or not sums_products(arranged.step))
+    term = 0.0 if fused else 2 * output_bytes(arranged.step, target) / _kept(arranged)
+    return int(padded_bytes(arranged.step, target) + term)

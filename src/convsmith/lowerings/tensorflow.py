@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from convsmith.lowerings.base import YES, Support, Target
+from convsmith.lowerings.base import YES, Product, Support, Target
 from convsmith.lowerings.borders import Border, gathered, pad_each, unpad_each
 from convsmith.lowerings.tensors import reshape
 
@@ -37,7 +38,7 @@ def mode(operands: tuple[Any, ...]) -> str:
 
 def shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
     """Return the shapes of tensors, None for what a graph leaves open."""
-    return tuple([tuple(x.shape) for x in operands])
+    return tuple([tuple(x.shape.as_list()) for x in operands])
 
 
 def known_shapes(operands: tuple[Any, ...]) -> tuple[tuple[int | None, ...], ...]:
@@ -115,6 +116,24 @@ def ifft(x: Tensor) -> Tensor:
     return tf.signal.ifft(x)
 
 
+def take_block(x: Tensor, axis: int, start: Any, count: Any) -> Tensor:
+    """Return `count` entries of an axis from a computed place on."""
+    begin = [start if i == axis else 0 for i in range(len(x.shape))]
+    sizes = [count if i == axis else size(x, i) for i in range(len(x.shape))]
+    return tf.slice(x, begin, sizes)
+
+
+def loop(rounds: Any, body: Any, start: Tensor) -> Tensor:
+    """Return what `body(round, state)` makes of a tensor in so many rounds."""
+    _, result = tf.while_loop(
+        lambda i, state: i < rounds,
+        lambda i, state: (i + 1, body(i, state)),
+        (tf.constant(0), start),
+        maximum_iterations=rounds,
+    )
+    return result
+
+
 def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
     """Return `x` with borders that read other entries; TensorFlow's gradients would scatter."""
 
@@ -141,6 +160,27 @@ def _unpad(gradient: Tensor, borders: tuple[Border, ...]) -> Tensor:
     for border in borders:
         widths[border.axis] = list(border.pads)  # type: ignore[arg-type]
     return tf.raw_ops.MirrorPadGrad(input=gradient, paddings=widths, mode=word.upper())
+
+
+def compiled(function: Any) -> Any:
+    """Return the function: only the user decides what becomes a graph."""
+    return function
+
+
+def bilinear(product: Product, one: Tensor, other: Tensor) -> Tensor:
+    """Return the product of two tensors, with the gradients that it states."""
+
+    @tf.custom_gradient
+    def compute(one: Tensor, other: Tensor) -> Any:
+        def gradients(output_gradient: Tensor) -> tuple[Tensor, Tensor]:
+            return (
+                product.gradient(0, output_gradient, other),
+                product.gradient(1, output_gradient, one),
+            )
+
+        return product(one, other), gradients
+
+    return compute(one, other)
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
@@ -224,59 +264,80 @@ def _depthwise_op(form: Form) -> bool:
     )
 
 
-def conv(form: Form, x: Tensor, kernel: Tensor, shape: tuple[int, ...]) -> Tensor:
+Convolve = Callable[[Tensor, Tensor], Tensor]
+
+
+def conv(form: Form, shape: tuple[int, ...]) -> Convolve:
     """Return the convolution of a canonical form; 1-D is 2-D with one row."""
-    if form.channels_first:
-        # The CPU kernels want channels last; XLA and the GPU move the transposition away.
-        x = tf.transpose(x, [0, *range(2, form.rank + 2), 1])
     rank = form.rank
     strides = [w.stride for w in form.windows]
     dilations = [w.dilation for w in form.windows]
     pads = [(0, 0) if form.transposed else tuple(w.pads) for w in form.windows]
     if rank == 1:
-        x, shape = tf.expand_dims(x, 1), (1, *shape)
         row = strides[0] if _depthwise_op(form) else 1
         across = dilations[0] if _depthwise_op(form) else 1
         strides, dilations, pads = [row, *strides], [across, *dilations], [(0, 0), *pads]
-    run = _transposed if form.transposed else _forward
-    y = run(form, x, kernel, shape, strides, dilations, pads)
-    if rank == 1:
-        y = tf.squeeze(y, 1)
-    if form.channels_first:
-        y = tf.transpose(y, [0, rank + 1, *range(1, rank + 1)])
-    return y
+        shape = (1, *shape)
+    make = _transposed if form.transposed else _forward
+    inner = make(form, shape, strides, dilations, pads)
+    if rank > 1 and not form.channels_first:
+        return inner
+
+    def call(x: Tensor, kernel: Tensor) -> Tensor:
+        if form.channels_first:
+            # The CPU kernels want channels last; XLA and the GPU move the transposition away.
+            x = tf.transpose(x, [0, *range(2, rank + 2), 1])
+        y = inner(tf.expand_dims(x, 1), kernel) if rank == 1 else inner(x, kernel)
+        if rank == 1:
+            y = tf.squeeze(y, 1)
+        return tf.transpose(y, [0, rank + 1, *range(1, rank + 1)]) if form.channels_first else y
+
+    return call
 
 
 def _forward(
     form: Form,
-    x: Tensor,
-    kernel: Tensor,
     shape: tuple[int, ...],
     strides: list[int],
     dilations: list[int],
     pads: list[Any],
-) -> Tensor:
+) -> Convolve:
     *taps, groups, depth, features = shape
-    sizes = [1] * (len(taps) - form.rank) + [w.size for w in form.windows]
+    rank = len(taps)
+    sizes = [1] * (rank - form.rank) + [w.size for w in form.windows]
     word: Any = _padding_word(sizes, taps, strides, dilations, pads)
     depthwise = _depthwise_op(form)
-    if word is None:
-        plain = len(taps) == 2 and groups == 1 and max(dilations) == 1 and not depthwise
-        if plain:
-            word = [[0, 0], *map(list, pads), [0, 0]]
-        else:
-            x, word = tf.pad(x, [[0, 0], *pads, [0, 0]]), "VALID"
-    if depthwise:
-        kernel = reshape(kernel, [*taps, groups, features])
-        return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], word, dilations=dilations)
-    if groups > 1 and depth > 1:
-        rank = len(taps)
-        order = [*range(rank), rank + 1, rank, rank + 2]
-        kernel = tf.transpose(reshape(kernel, shape), order)
-    kernel = reshape(kernel, [*taps, depth, groups * features])
-    if len(taps) == 3:
-        return tf.nn.conv3d(x, kernel, [1, *strides, 1], word, dilations=[1, *dilations, 1])
-    return tf.nn.conv2d(x, kernel, strides, word, dilations=dilations)
+    explicit: list[int] = []
+    widths = None
+    if word is None and rank == 2 and groups == 1 and max(dilations) == 1 and not depthwise:
+        word, explicit = "EXPLICIT", [0, 0, *pads[0], *pads[1], 0, 0]
+    elif word is None:
+        word, widths = "VALID", [[0, 0], *map(list, pads), [0, 0]]
+    swapped = (*range(rank), rank + 1, rank, rank + 2)
+    full_strides, full_dilations = [1, *strides, 1], [1, *dilations, 1]
+    ours = [*taps, groups, features] if depthwise else [*taps, depth, groups * features]
+
+    def call(x: Tensor, kernel: Tensor) -> Tensor:
+        if widths is not None:
+            x = tf.pad(x, widths)
+        if groups > 1 and depth > 1:
+            kernel = tf.transpose(reshape(kernel, shape), swapped)
+        kernel = reshape(kernel, ours)
+        if depthwise:
+            return tf.nn.depthwise_conv2d(x, kernel, full_strides, word, dilations=dilations)
+        if rank == 3:
+            return tf.nn.conv3d(x, kernel, full_strides, word, dilations=full_dilations)
+        # Not tf.nn.conv2d, which takes 15 microseconds to bring arguments to this form.
+        return tf.raw_ops.Conv2D(
+            input=x,
+            filter=kernel,
+            strides=full_strides,
+            padding=word,
+            explicit_paddings=explicit,
+            dilations=full_dilations,
+        )
+
+    return call
 
 
 def _padding_word(
@@ -300,30 +361,33 @@ def _padding_word(
 
 def _transposed(
     form: Form,
-    x: Tensor,
-    kernel: Tensor,
     shape: tuple[int, ...],
     strides: list[int],
     dilations: list[int],
     pads: list[Any],
-) -> Tensor:
+) -> Convolve:
     """Return the uncropped adjoint."""
     *taps, groups, depth, features = shape
     rank = len(taps)
-    spatial = [
-        s * (size(x, i + 1) - 1) + d * (k - 1) + 1
-        for i, (k, s, d) in enumerate(zip(taps, strides, dilations, strict=True))
-    ]
     # The filter of the convolution whose adjoint this is: [taps, features, groups * depth].
     order = [*range(rank), rank + 2, rank, rank + 1]
-    kernel = tf.transpose(reshape(kernel, shape), order)
-    kernel = reshape(kernel, [*taps, features, groups * depth])
-    full: Any = [size(x, 0), *spatial, groups * features]
-    if rank == 3:
-        return tf.nn.conv3d_transpose(
-            x, kernel, full, [1, *strides, 1], "VALID", dilations=[1, *dilations, 1]
-        )
-    return tf.nn.conv2d_transpose(x, kernel, full, strides, "VALID", dilations=dilations)
+    full_strides, full_dilations = [1, *strides, 1], [1, *dilations, 1]
+
+    def call(x: Tensor, kernel: Tensor) -> Tensor:
+        spatial = [
+            s * (size(x, i + 1) - 1) + d * (k - 1) + 1
+            for i, (k, s, d) in enumerate(zip(taps, strides, dilations, strict=True))
+        ]
+        kernel = tf.transpose(reshape(kernel, shape), order)
+        kernel = reshape(kernel, [*taps, features, groups * depth])
+        full: Any = [size(x, 0), *spatial, groups * features]
+        if rank == 3:
+            return tf.nn.conv3d_transpose(
+                x, kernel, full, full_strides, "VALID", dilations=full_dilations
+            )
+        return tf.nn.conv2d_transpose(x, kernel, full, strides, "VALID", dilations=dilations)
+
+    return call
 
 
 def sums_halves_wide(target: Target) -> bool:

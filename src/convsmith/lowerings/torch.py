@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from convsmith.geometry import Segment
-from convsmith.lowerings.base import YES, Support, Target
+from convsmith.lowerings.base import YES, Product, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
 
 if TYPE_CHECKING:
@@ -138,6 +138,18 @@ def ifft(x: Tensor) -> Tensor:
     return torch.fft.ifft(x)
 
 
+def take_block(x: Tensor, axis: int, start: Any, count: int) -> Tensor:
+    """Return `count` entries of an axis from a computed place on."""
+    return x.narrow(axis, start, count)
+
+
+def loop(rounds: int, body: Any, start: Tensor) -> Tensor:
+    """Return what `body(round, state)` makes of a tensor in so many rounds."""
+    for index in range(rounds):
+        start = body(index, start)
+    return start
+
+
 def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
     """Return `x` with borders that read other entries, each entry written once."""
     if torch.compiler.is_compiling():
@@ -223,6 +235,56 @@ def _read(x: Tensor, axis: int, segment: Segment) -> Tensor:
     return x.narrow(axis, segment.start, length)
 
 
+def compiled(function: Any) -> Any:
+    """Return the function: only the user decides what is compiled."""
+    return function
+
+
+class _Bilinear(torch.autograd.Function):
+    """A product with the gradients that it states."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(product: Product, one: Tensor, other: Tensor) -> Tensor:  # type: ignore[override]
+        return product(one, other)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.product, one, other = inputs
+        ctx.save_for_backward(one, other)
+        ctx.save_for_forward(one, other)
+
+    @staticmethod
+    def backward(ctx: Any, output_gradient: Tensor) -> Any:  # type: ignore[override]
+        one, other = ctx.saved_tensors
+        _, wants_one, wants_other = ctx.needs_input_grad
+        return (
+            None,
+            ctx.product.gradient(0, output_gradient, other) if wants_one else None,
+            ctx.product.gradient(1, output_gradient, one) if wants_other else None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, _: Any, one_tangent: Any, other_tangent: Any) -> Tensor:  # type: ignore[override]
+        one, other = ctx.saved_tensors
+        terms = []
+        if one_tangent is not None:
+            terms.append(ctx.product(one_tangent, other))
+        if other_tangent is not None:
+            terms.append(ctx.product(one, other_tangent))
+        return sum(terms[1:], terms[0])
+
+
+def bilinear(product: Product, one: Tensor, other: Tensor) -> Tensor:
+    """Return the product of two tensors, with the gradients that it states."""
+    if torch.compiler.is_compiling() or not (
+        torch.is_grad_enabled() and (one.requires_grad or other.requires_grad)
+    ):
+        return product(one, other)  # A compiler fuses what autograd makes of it.
+    return _Bilinear.apply(product, one, other)
+
+
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Shapes are always known here."""
     return x
@@ -242,32 +304,46 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
-def conv(form: Form, x: Tensor, kernel: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the convolution of a canonical form."""
+def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the convolution of a canonical form; channels-last data is a view."""
     *taps, groups, depth, features = shape
     rank = form.rank
-    kernel = kernel.reshape(shape)
-    if not form.channels_first:
-        x = x.movedim(-1, 1)
     strides = [w.stride for w in form.windows]
     dilations = [w.dilation for w in form.windows]
-    first = list(range(rank))
-    if form.transposed:
-        # [groups * depth, features, taps]
-        weight = kernel.permute(rank, rank + 1, rank + 2, *first)
-        weight = weight.reshape(groups * depth, features, *taps)
-        y = _TRANSPOSED[rank](x, weight, stride=strides, groups=groups, dilation=dilations)
-    else:
-        # [groups * features, depth, taps]
-        weight = kernel.permute(rank, rank + 2, rank + 1, *first)
-        weight = weight.reshape(groups * features, depth, *taps)
-        pads = [tuple(w.pads) for w in form.windows]
-        if all(low == high for low, high in pads):
-            inside = [low for low, _ in pads]
+    pads = [(0, 0) if form.transposed else tuple(w.pads) for w in form.windows]
+    even = all(low == high for low, high in pads)
+    inside = [low if even else 0 for low, _ in pads]
+    widths = None if even else [(0, 0), (0, 0), *pads]
+    # What torch wants: [groups * depth, features, taps] or [groups * features, depth, taps].
+    three = (rank, rank + 1, rank + 2) if form.transposed else (rank, rank + 2, rank + 1)
+    order = (*three, *range(rank))
+    outer, inner = (depth, features) if form.transposed else (features, depth)
+    merged = (groups * outer, inner, *taps)
+    dense = (*taps, depth, features)
+    # One group: a permutation of the kernel as it usually comes, and no reshape.
+    dense_order = (rank, rank + 1) if form.transposed else (rank + 1, rank)
+    dense_order = (*dense_order, *range(rank))
+    last = None if form.channels_first else (0, rank + 1, *range(1, rank + 1))
+    back = (0, *range(2, rank + 2), 1)
+
+    def call(x: Tensor, kernel: Tensor) -> Tensor:
+        if groups == 1:
+            weight = (kernel if kernel.shape == dense else kernel.reshape(dense)).permute(
+                dense_order
+            )
         else:
-            x, inside = pad(x, [(0, 0), (0, 0), *pads], 0.0), [0] * rank  # type: ignore[list-item]
-        y = _CONV[rank](x, weight, None, strides, inside, dilations, groups)  # type: ignore[arg-type]
-    return y if form.channels_first else y.movedim(1, -1)
+            weight = kernel.reshape(shape).permute(order).reshape(merged)
+        if last is not None:
+            x = x.permute(last)
+        if form.transposed:
+            y = _TRANSPOSED[rank](x, weight, stride=strides, groups=groups, dilation=dilations)
+        else:
+            if widths is not None:
+                x = pad(x, widths, 0.0)  # type: ignore[arg-type]
+            y = _CONV[rank](x, weight, None, strides, inside, dilations, groups)  # type: ignore[arg-type]
+        return y if last is None else y.permute(back)
+
+    return call
 
 
 def sums_halves_wide(target: Target) -> bool:

@@ -15,6 +15,7 @@ from convsmith.lowerings.amounts import (
     output_bytes,
     padded_bytes,
     patch_bytes,
+    strided,
     sums_products,
     vector_macs,
 )
@@ -102,7 +103,7 @@ def features(step: Step, target: Target) -> Features:
         "calls.taps": _slices(step),
         "bytes": operand_bytes(step, target) + output_bytes(step, target),
         "bytes.padded": padded_bytes(step, target),
-        "bytes.patches": patch_bytes(step, target),
+        "bytes.strided" if strided(step) else "bytes.patches": patch_bytes(step, target),
         "bytes.product": _product_bytes(step, target),
     }
     if sums_products(step):

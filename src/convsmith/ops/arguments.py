@@ -106,7 +106,8 @@ def shape_of(x: Any) -> tuple[int | None, ...]:
     shape = getattr(x, "shape", None)
     if shape is not None:
         try:
-            return tuple(shape)
+            # TensorFlow's own shapes are slow to iterate over.
+            return tuple(shape.as_list() if hasattr(shape, "as_list") else shape)
         except ValueError:
             raise ShapeError(
                 compose(

@@ -30,14 +30,20 @@ _DEFAULTS = {
     "macs": 1 / 50_000,
     "macs.dense": 1 / 100_000,
     "macs.volume": 1 / 50_000,
+    "macs.narrow": 1 / 8_000,
     "macs.depthwise": 1 / 5_000,
     "macs.depthwise_general": 1 / 2_000,
     "macs.grouped": 1 / 10_000,
     "macs.grouped_padded": 0.0,
-    "macs.transposed": 1 / 50_000,
+    "macs.transposed_dense": 1 / 50_000,
+    "macs.transposed_volume": 1 / 30_000,
+    "macs.transposed_grouped": 1 / 10_000,
+    "macs.transposed_depthwise": 1 / 2_000,
     "macs.spread": 0.0,
     "macs.matmul": 1 / 80_000,
     "macs.products": 1 / 20_000,
+    "macs.accumulated": 1 / 8_000,
+    "macs.stacked": 1 / 4_000,
     "macs.butterflies": 1 / 4_000,
     "macs.spectra": 1 / 16_000,
     "bytes.passes": 5 / 20_000,
@@ -93,5 +99,5 @@ def table(target: Target) -> Mapping[str, Any]:
 @cache
 def tables() -> Mapping[str, Any]:
     """Return all fitted tables by ``backend/mode/device``, read once."""
-    text = resources.files(__package__).joinpath(FILE).read_text(encoding="utf-8")
+    text = resources.files("convsmith.planner").joinpath(FILE).read_text(encoding="utf-8")
     return json.loads(text)["tables"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,18 @@ class PlannedStep:
     step: Step
     lowering: str
     choices: tuple[Choice, ...]
+    target: Target
+
+    @cached_property
+    def adjoints(self) -> tuple[PlannedStep | None, PlannedStep | None]:
+        """The planned gradients of both operands, None where they are no such steps."""
+        from convsmith.planner.differentiate import adjoints
+
+        return adjoints(self)
+
+    def replanned(self, step: Step) -> PlannedStep:
+        """Return the plan of another step for the same target."""
+        return _choose(step, self.target, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +140,19 @@ class Plan:
 
     def run(self, *operands: Any) -> Any:
         """Return the result for operands of the planned shapes and dtypes."""
-        from convsmith.planner.run import run_plan
+        run = self._cache.get("run")
+        if run is None:
+            from convsmith.lowerings.backend import current
+            from convsmith.planner.run import run_plan
 
-        return run_plan(self, operands)
+            run = self._cache["run"] = current().compiled(partial(run_plan, self))
+        return run(*operands)
+
+    def bound(self, dtypes: Sequence[str]) -> Callable[..., Any]:
+        """Return the shortest function that runs this plan on operands of these dtypes."""
+        from convsmith.planner.run import bind
+
+        return bind(self, dtypes)
 
     def __str__(self) -> str:
         from convsmith.planner.report import describe
@@ -169,11 +191,11 @@ def make_plan(
         )
     )
     steps, flat_output = contraction_steps(problem, tuple((w.position,) for w in renormalized))
-    planned = tuple(_choose(step, target, lowering, problem) for step in steps)
+    planned = tuple(_choose(step, target, lowering, problem.pattern) for step in steps)
     return Plan(problem, target, dtype, compute_dtype, planned, flat_output, renormalized)
 
 
-def _choose(step: Step, target: Target, forced: str | None, problem: Problem) -> PlannedStep:
+def _choose(step: Step, target: Target, forced: str | None, pattern: str = "") -> PlannedStep:
     choices: list[Choice] = []
     for name, lowering in LOWERINGS.items():
         support = lowering.supports(step, target)
@@ -187,30 +209,30 @@ def _choose(step: Step, target: Target, forced: str | None, problem: Problem) ->
             raise UnsupportedError(
                 compose(
                     f"lowering={forced!r}",
-                    f"can't compute '{problem.pattern}' on {target.backend}: {chosen.reason}",
+                    f"can't compute '{pattern}' on {target.backend}: {chosen.reason}",
                     expected=f"one of {', '.join(map(repr, others))}",
                     fix="lowering=None, which lets the planner choose",
                 ),
                 argument="lowering",
                 value=forced,
             )
-        return PlannedStep(step, forced, tuple(choices))
+        return PlannedStep(step, forced, tuple(choices), target)
     if not windowed:
-        return PlannedStep(step, "matmul", tuple(choices))
+        return PlannedStep(step, "matmul", tuple(choices), target)
     free = [c for c in choices if c.ok and not c.reason]
     best = min(free, key=lambda c: c.microseconds or 0.0, default=None)
     if best is None:
         reasons = "; ".join(f"{c.lowering}: {c.reason}" for c in choices)
         raise UnsupportedError(
             compose(
-                f"pattern '{problem.pattern}'",
+                f"pattern '{pattern}'",
                 f"no lowering can compute it ({reasons})",
                 expected="windows whose number of taps is known",
                 fix="the sizes of the taps as arguments, such as kh=3",
             ),
             argument="lowering",
         )
-    return PlannedStep(step, best.lowering, tuple(choices))
+    return PlannedStep(step, best.lowering, tuple(choices), target)
 
 
 def renormalization(window: SizedWindow, low: int, size: int, positions: int) -> np.ndarray:

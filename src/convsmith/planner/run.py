@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from keras import ops
 from convsmith import geometry
 from convsmith.errors import ShapeError
 from convsmith.geometry import Pads
-from convsmith.lowerings import LOWERINGS, Sizes
+from convsmith.lowerings import Sizes, native
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.borders import Border, pad_borders, unpad_axis
 from convsmith.lowerings.tensors import (
@@ -23,6 +24,7 @@ from convsmith.lowerings.tensors import (
     size_product,
 )
 from convsmith.notation import Group, Leading, One, Window
+from convsmith.planner.differentiate import run_step
 from convsmith.problem import Place, SizedWindow
 from convsmith.steps import needs_real_pads, written_window
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from convsmith.planner.plan import Plan
 
 
-def run_plan(plan: Plan, operands: tuple[Any, ...]) -> Any:
+def run_plan(plan: Plan, *operands: Any) -> Any:
     """Return the result of a plan on backend tensors."""
     backend = current()
     if plan.has_empty:
@@ -46,7 +48,7 @@ def run_plan(plan: Plan, operands: tuple[Any, ...]) -> Any:
     for planned in plan.steps:
         step = planned.step
         inputs = tuple(slots.pop(i) for i in step.inputs)
-        slots[step.slot] = LOWERINGS[planned.lowering].run(step, sizes, inputs)
+        slots[step.slot] = run_step(planned, sizes, inputs)
         last = step.slot
     if not plan.steps:
         last = 0
@@ -55,6 +57,24 @@ def run_plan(plan: Plan, operands: tuple[Any, ...]) -> Any:
         return _cast(result, plan.dtype)
     result = _finish(plan, result, sizes)
     return backend.set_shape(_cast(result, plan.dtype), plan.output_shape)
+
+
+def bind(plan: Plan, dtypes: Sequence[str]) -> Callable[..., Any]:
+    """Return what runs the plan on operands of these dtypes.
+
+    One convolution of the backend, with nothing before or after it, is called directly: in eager
+    mode looking at what needn't be done takes as long as a small convolution.
+    """
+    if (
+        plan.target.mode == "eager"
+        and [s.lowering for s in plan.steps] == ["native"]
+        and plan.steps[0].step.inputs == (0, 1)
+        and {*dtypes, plan.compute_dtype} == {plan.dtype}
+        and not (plan.has_empty or plan.needs_finish or any(plan.needs_preparation))
+        and len(plan.problem.operands) == len(dtypes)
+    ):
+        return native.bind(plan.steps[0].step, _sizes(plan, ()))
+    return plan.run
 
 
 def _cast(x: Any, dtype: str) -> Any:

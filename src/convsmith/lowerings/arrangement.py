@@ -1,0 +1,210 @@
+"""How `shift` looks at a step: which windows it reads instead of writing, and what it sums when.
+
+Three moves make one algorithm of forward passes, data gradients and kernel gradients:
+
+* a written window is read from the other side: out[n] = sum over k of y[(n + low - d k) / s],
+  with zeros between the entries of y where s > 1;
+* a window whose taps are kept and whose positions are summed (the gradient of a kernel) changes
+  roles: what it sums over are its taps, what it keeps its positions;
+* names that both operands share and nothing multiplies (the batch, in the gradient of a depthwise
+  kernel) are summed like taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from convsmith.geometry import Pads
+from convsmith.problem import Place, SizedWindow, place_names
+from convsmith.steps import Step
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A step as `shift` computes it."""
+
+    step: Step
+    """The step, with read windows only."""
+    spread: Mapping[str, int]
+    """Positions of windows whose axis gets zeros between its entries first: name to stride."""
+    named: Mapping[str, int]
+    """Sizes of the axes that only this arrangement names."""
+    summed: tuple[str, ...]
+    """Names that are summed one by one, slowest first."""
+    counts: tuple[int | None, ...]
+    """Their sizes; None for what only the running graph knows."""
+    kept: tuple[str, ...]
+    """Taps that stay in the output: one term each, stacked."""
+    reversed: tuple[str, ...]
+    """Names of the output to reverse at the end."""
+    exchanged: bool
+    """Whether taps and positions have changed roles."""
+
+    def count(self, tap: str) -> int:
+        """Return how many taps a name has."""
+        found = next(w.taps for w in self.step.input_windows if w.tap == tap)
+        assert found is not None
+        return found
+
+
+def arrange(step: Step, loops: bool) -> Arrangement | str:
+    """Return the arrangement, or the reason why `shift` can't compute the step.
+
+    `loops`: whether a compiler will run loops, so that long sums needn't be unrolled.
+    """
+    note = f"arrangement, loops={loops}"
+    found = step.notes.get(note)
+    if found is None:
+        found = step.notes[note] = _arrange(step, loops)
+    return found
+
+
+def _arrange(step: Step, loops: bool) -> Arrangement | str:
+    spread: dict[str, int] = {}
+    named: dict[str, int] = {}
+    if step.output_windows:
+        if step.input_windows:
+            return "it can't read and write windows in one step"
+        read = _read_instead(step)
+        if isinstance(read, str):
+            return read
+        step, spread, named = read
+    windows = step.input_windows
+    if not windows:
+        return "there is no window to shift"
+    for window in windows:
+        if window.taps is None:
+            return f"the number of taps '{window.tap}' is unknown"
+    reversed_names: tuple[str, ...] = ()
+    plain: list[str] = []
+    exchanged = None
+    if loops and len(step.operands) == 2 and not _multiplies_matrices(step):
+        exchanged = _exchange_roles(step)
+        if exchanged is not None:
+            step, reversed_names = exchanged
+            windows = step.input_windows
+            plain = _shared_summed(step)
+    kept = tuple(dict.fromkeys(w.tap for w in windows if w.tap in step.output))
+    if kept and len(step.operands) < 2:
+        return f"taps '{kept[0]}' of a single operand are kept in the output"
+    counts: dict[str, int | None] = {n: step.sizes[n] for n in plain}
+    counts |= {w.tap: w.taps for w in windows if w.tap not in kept}
+    return Arrangement(
+        step=step,
+        spread=spread,
+        named=named,
+        summed=tuple(counts),
+        counts=tuple(counts.values()),
+        kept=kept,
+        reversed=reversed_names,
+        exchanged=exchanged is not None,
+    )
+
+
+def _names(step: Step, side: int) -> set[str]:
+    read = {*step.input_windows}
+    return {
+        n
+        for p in step.operands[side]
+        for n in (place_names(p) if not isinstance(p, SizedWindow) or p in read else ())
+    }
+
+
+def _multiplies_matrices(step: Step) -> bool:
+    """Whether a tap is a matrix product: rows of one side, columns of the other, a sum inside."""
+    one, other = _names(step, 0), _names(step, 1)
+    taps = {w.tap for w in step.input_windows}
+    output = {n for p in step.output for n in place_names(p)}
+    inside = (one & other) - taps - output
+    return bool(inside and (one - other - taps) & output and (other - one - taps) & output)
+
+
+def _shared_summed(step: Step) -> list[str]:
+    taps = {w.tap for w in step.input_windows}
+    both = _names(step, 0) & _names(step, 1)
+    plain = [p for p in step.operands[0] if isinstance(p, str)]
+    return [p for p in plain if p in both and p not in taps and p not in step.output]
+
+
+def _read_instead(step: Step) -> tuple[Step, dict[str, int], dict[str, int]] | str:
+    """Return the step that reads the windows which this one writes."""
+    spread: dict[str, int] = {}
+    named: dict[str, int] = {}
+    sides = [list(side) for side in step.operands]
+    output = list(step.output)
+    for window in step.output_windows:
+        low = window.pads.low
+        if None in (window.size, window.positions, window.taps, low):
+            return f"the size of the written window over '{window.tap}' is unknown"
+        assert window.size is not None
+        assert window.positions is not None
+        assert window.taps is not None
+        assert low is not None
+        reach = window.dilation * (window.taps - 1)
+        length = window.stride * (window.positions - 1) + 1
+        before, after = reach - low, window.size - length + low
+        if before < 0 or after < 0:
+            return "more is cropped than a window reaches"
+        holders = [side for side in sides if window.position in side]
+        if not holders or window.position in output or window.tap in output:
+            return f"positions '{window.position}' are missing, or kept in the output"
+        if len(holders) > 1 and step.semiring != "sum_product":
+            return "both operands have the positions"
+        name = window.axis
+        reading = SizedWindow(
+            position=name,
+            tap=window.tap,
+            stride=1,
+            dilation=window.dilation,
+            flipped=not window.flipped,
+            size=length,
+            positions=window.size,
+            taps=window.taps,
+            pads=Pads(before, after),
+            padding="valid",
+            mode=("constant", "constant"),
+        )
+        for side in holders:
+            side[side.index(window.position)] = reading
+        if window.stride > 1:
+            spread[name] = window.stride
+        output[output.index(window)] = name
+        named[name] = window.size
+    if not all(any(w.tap in side for side in sides) for w in step.output_windows):
+        return "no operand has the taps of a written window"
+    read = replace(
+        step,
+        operands=tuple(tuple(side) for side in sides),
+        output=tuple(output),
+        sizes={**step.sizes, **named},
+        notes={},
+    )
+    return read, spread, named
+
+
+def _exchange_roles(step: Step) -> tuple[Step, tuple[str, ...]] | None:
+    """Return the step whose kept taps are positions, if its positions are summed; else None."""
+    new: dict[SizedWindow, SizedWindow] = {}
+    for window in step.input_windows:
+        plain = {p for p in step.output if isinstance(p, str)}
+        if window.tap not in plain or window.position in plain or window.positions is None:
+            continue
+        new[window] = replace(
+            window,
+            position=window.tap,
+            tap=window.position,
+            stride=window.dilation,
+            dilation=window.stride,
+            flipped=False,
+            positions=window.taps,
+            taps=window.positions,
+        )
+    if not new:
+        return None
+    sides: list[tuple[Place, ...]] = [
+        tuple(new.get(p, p) if isinstance(p, SizedWindow) else p for p in side)
+        for side in step.operands
+    ]
+    flipped = tuple(w.tap for w in new if w.flipped)
+    return replace(step, operands=tuple(sides), notes={}), flipped

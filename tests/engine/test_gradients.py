@@ -1,0 +1,179 @@
+"""Gradients that are planned steps: higher orders, forward mode, mapping, open batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.engine_runs import BACKEND
+
+import convsmith as cs
+from convsmith import reference
+
+DEPTHWISE = "b (2h+kh) (w-3kw) c, kh kw c -> b h w c"
+PER_PIXEL = "b (h+kh) (w+kw) (g c), b h w kh kw g -> b h w (g c)"
+LOOPED = "b (l+k) c, k c -> b l c"
+CASES = {
+    "depthwise": (DEPTHWISE, (2, 8, 9, 3), (3, 2, 3), {"padding": (1, 2)}),
+    "per pixel": (PER_PIXEL, (2, 5, 4, 4), (2, 5, 4, 3, 3, 2), {"padding": (1, 1)}),
+    "looped": (LOOPED, (2, 40, 2), (75, 2), {"padding": (74, 0)}),
+}
+case = pytest.mark.parametrize("name", CASES)
+
+
+def drawn(name: str) -> tuple[str, np.ndarray, np.ndarray, dict]:
+    pattern, data_shape, kernel_shape, options = CASES[name]
+    rng = np.random.default_rng(7)
+    data = rng.normal(size=data_shape).astype("float32")
+    return pattern, data, rng.normal(size=kernel_shape).astype("float32"), options
+
+
+def close(found, expected) -> None:
+    expected = np.asarray(expected)
+    scale = np.abs(expected).max() + 1.0
+    np.testing.assert_allclose(np.asarray(found), expected, atol=2e-5 * scale, rtol=0)
+
+
+def mixed_second(pattern: str, kernel_shape, output, direction, options) -> np.ndarray:
+    """Return the gradient by the kernel of sum of (da/dx in `direction`) * output: it is linear."""
+    zeros = np.zeros(kernel_shape)
+    _, kernel = reference.gradients(pattern, direction, zeros, cotangent=output, **options)
+    return kernel
+
+
+@case
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX transformations")
+def test_jax_forward_mode_mapping_and_second_order(name: str) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    pattern, data, kernel, options = drawn(name)
+
+    def compute(x, k):
+        return cs.conv(pattern, x, k, lowering="shift", **options)
+
+    rng = np.random.default_rng(1)
+    direction = rng.normal(size=data.shape).astype("float32")
+    _, tangent = jax.jvp(lambda x: compute(x, kernel), (data,), (direction,))
+    close(tangent, reference.conv(pattern, direction, kernel, **options))
+
+    output = rng.normal(size=tangent.shape).astype("float32")
+
+    def through_data(k):
+        gradient = jax.grad(lambda x: jnp.sum(compute(x, k) * output))(jnp.asarray(data))
+        return jnp.sum(gradient * direction)
+
+    expected = mixed_second(pattern, kernel.shape, output, direction, options)
+    close(jax.jit(jax.grad(through_data))(jnp.asarray(kernel)), expected)
+    close(jax.jacfwd(through_data)(jnp.asarray(kernel)), expected)
+
+    many = np.stack([kernel, -kernel, 2 * kernel])
+    mapped = jax.jit(jax.vmap(lambda k: jax.grad(lambda q: jnp.sum(compute(data, q) ** 2))(k)))
+    found = mapped(many)
+    for row, k in zip(found, many, strict=True):
+        value = reference.conv(pattern, data, k, **options)
+        close(row, reference.gradients(pattern, data, k, cotangent=2 * value, **options)[1])
+    close(
+        jax.vmap(compute, in_axes=(1, None), out_axes=1)(np.stack([data, data + 1], 1), kernel)[
+            :, 1
+        ],
+        reference.conv(pattern, data + 1, kernel, **options),
+    )
+    both = jax.vmap(compute)(np.stack([data] * 3), many)
+    close(both[2], reference.conv(pattern, data, 2 * kernel, **options))
+
+
+@case
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch transformations")
+def test_torch_forward_mode_mapping_and_second_order(name: str) -> None:
+    import torch
+
+    pattern, data, kernel, options = drawn(name)
+    if name == "looped":
+        data, kernel, options = data[:, :6], kernel[:5], {"padding": (4, 0)}
+
+    def compute(x, k):
+        return cs.conv(pattern, x, k, lowering="shift", **options)
+
+    x = torch.tensor(data, dtype=torch.float64, requires_grad=True)
+    k = torch.tensor(kernel, dtype=torch.float64, requires_grad=True)
+    small = (x[:, :4].detach().requires_grad_(), k) if name == "depthwise" else (x, k)
+    assert torch.autograd.gradcheck(
+        compute, small, check_forward_ad=True, fast_mode=True, check_batched_grad=True
+    )
+    assert torch.autograd.gradgradcheck(compute, small, fast_mode=True)
+    direction = np.random.default_rng(1).normal(size=data.shape)
+    _, tangent = torch.func.jvp(
+        lambda v: compute(v, k.detach()), (x.detach(),), (torch.tensor(direction),)
+    )
+    close(tangent, reference.conv(pattern, direction, kernel, **options))
+    mapped = torch.func.vmap(torch.func.grad(lambda q: compute(x.detach(), q).square().sum()))
+    found = mapped(torch.stack([k.detach(), 2 * k.detach()]))
+    value = reference.conv(pattern, data, 2 * kernel, **options)
+    close(
+        found[1],
+        reference.gradients(pattern, data, 2 * kernel, cotangent=2 * value, **options)[1],
+    )
+
+
+@case
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow modes")
+def test_tensorflow_forward_mode_second_order_and_open_batches(name: str, mode: str) -> None:
+    import tensorflow as tf
+
+    pattern, data, kernel, options = drawn(name)
+    rng = np.random.default_rng(1)
+    direction = rng.normal(size=data.shape).astype("float32")
+    shape = reference.conv(pattern, data, kernel, **options).shape
+    output = rng.normal(size=shape).astype("float32")
+
+    def compute(x, k):
+        return cs.conv(pattern, x, k, lowering="shift", **options)
+
+    def mixed(x, k):
+        with tf.GradientTape() as outer:
+            outer.watch(k)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = compute(x, k)
+            gradient = inner.gradient(y, x, output_gradients=tf.constant(output))
+            value = tf.reduce_sum(gradient * direction)
+        return gradient, outer.gradient(value, k)
+
+    open_batch = [
+        tf.TensorSpec((None, *data.shape[1:])),
+        tf.TensorSpec((None, *kernel.shape[1:]) if name == "per pixel" else kernel.shape),
+    ]
+    run = mixed
+    if mode != "eager":
+        run = tf.function(mixed, jit_compile=mode == "xla", input_signature=open_batch)
+    gradient, second = run(tf.constant(data), tf.constant(kernel))
+    close(gradient, reference.gradients(pattern, data, kernel, cotangent=output, **options)[0])
+    close(second, mixed_second(pattern, kernel.shape, output, direction, options))
+    if mode == "eager":
+        x = tf.constant(data)
+        with tf.autodiff.ForwardAccumulator(x, tf.constant(direction)) as forward:
+            y = compute(x, tf.constant(kernel))
+        found = forward.jvp(y)
+        close(found, reference.conv(pattern, direction, kernel, **options))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow modes")
+def test_a_tape_outside_a_compiled_function_works() -> None:
+    import tensorflow as tf
+
+    pattern, data, kernel, options = drawn("depthwise")
+    compute = tf.function(
+        lambda x, k: cs.conv(pattern, x, k, lowering="shift", **options),
+        jit_compile=True,
+        input_signature=[tf.TensorSpec((None, *data.shape[1:])), tf.TensorSpec(kernel.shape)],
+    )
+    x, k = tf.constant(data), tf.constant(kernel)
+    with tf.GradientTape() as tape:
+        tape.watch([x, k])
+        y = compute(x, k)
+    output = np.random.default_rng(1).normal(size=y.shape).astype("float32")
+    found = tape.gradient(y, [x, k], output_gradients=tf.constant(output))
+    expected = reference.gradients(pattern, data, kernel, cotangent=output, **options)
+    close(found[0], expected[0])
+    close(found[1], expected[1])
