@@ -75,7 +75,7 @@ def _padding(draw: _Draw) -> dict[str, Any]:
 
 
 def _dense(draw: _Draw) -> Work:
-    rank = draw.of(1, 2, 2, 2, 2, 3)
+    rank = draw.of(1, 2, 2, 2, 2, 3, 3)
     stride = draw.of(1, 1, 1, 2)
     dilation = draw.of(1, 1, 1, 2)
     taps = _taps(draw, rank)

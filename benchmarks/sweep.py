@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
-THREADS = "2"
 MOST_WORKSPACE = 1_500_000_000
 MOST_UNROLLED = 1200
 """Slices that a compiler is given; more of them take it minutes."""
@@ -33,11 +32,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after this time; call again"
     )
+    parser.add_argument("--threads", default="2")
     parser.add_argument("--forward-only", action="store_true", help="no gradients: half the time")
     options = parser.parse_args(arguments)
     os.environ["KERAS_BACKEND"] = options.backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = THREADS
+    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = options.threads
     sweep(options)
 
 
@@ -58,7 +58,7 @@ def sweep(options: argparse.Namespace) -> None:
     if options.backend == "torch":
         import torch
 
-        torch.set_num_threads(int(THREADS))
+        torch.set_num_threads(int(options.threads))
     path = options.output or RESULTS / f"sweep-{options.backend}-{options.mode}.json"
     record: dict[str, Any] = {
         "version": VERSION,
