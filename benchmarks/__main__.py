@@ -1,26 +1,43 @@
-"""Runs the benchmarks by name, or all of them: ``python -m benchmarks [NAME...] [--quick]``."""
+"""Runs the benchmarks: ``python -m benchmarks [overhead | suite | goals | scale] [ARGUMENTS]``.
+
+Without a name: the overhead of a call and the suite (`--quick`: fewer workloads), and in full the
+scale and the goals. Arguments after a name are that benchmark's own (``--help`` lists them).
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
-from benchmarks import overhead, suite
+from benchmarks import goals, overhead, scale, suite
+
+NAMES = ("overhead", "suite", "goals", "scale")
 
 
 def main() -> None:
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], "overhead", "suite"], metavar="NAME")
+    if len(sys.argv) > 1 and sys.argv[1] in NAMES:
+        name, rest = sys.argv[1], sys.argv[2:]
+        if name == "overhead":
+            overhead.main()
+        else:
+            {"suite": suite.main, "goals": goals.main, "scale": scale.main}[name](rest)
+        return
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer workloads, under 10 minutes")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     options = parser.parse_args()
-    wanted = options.names or ["overhead", "suite"]
-    if "overhead" in wanted:
-        print("== overhead", flush=True)
-        overhead.main()
-    if "suite" in wanted:
-        print("== suite", flush=True)
-        name = "suite-quick" if options.quick else "suite"
-        suite.main([*(["--quick"] if options.quick else []), "--name", name])
+    given = ["--resume"] if options.resume else []
+    print("== overhead", flush=True)
+    overhead.main()
+    print("== suite", flush=True)
+    suite.main([*given, *(["--quick"] if options.quick else [])])
+    if options.quick:
+        return
+    print("== goals", flush=True)
+    goals.main(given)
+    print("== scale", flush=True)
+    scale.main(given)
 
 
 if __name__ == "__main__":
