@@ -123,6 +123,11 @@ def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
     return pad_each(x, borders, value)
 
 
+def map_entries(function: Any, one: Tensor, other: Tensor) -> Tensor:
+    """Return what a function makes of each entry of two tensors, stacked."""
+    return lax.map(lambda pair: function(*pair), (one, other))
+
+
 def compiled(function: Any) -> Any:
     """Return the function, compiled as a whole: eager JAX would run and differentiate op by op."""
     return jax.jit(function)

@@ -162,6 +162,14 @@ def _unpad(gradient: Tensor, borders: tuple[Border, ...]) -> Tensor:
     return tf.raw_ops.MirrorPadGrad(input=gradient, paddings=widths, mode=word.upper())
 
 
+def map_entries(function: Any, one: Tensor, other: Tensor) -> Tensor:
+    """Return what a function makes of each entry of two tensors, stacked."""
+    if tf.executing_eagerly():
+        pairs = zip(tf.unstack(one), tf.unstack(other), strict=True)
+        return tf.stack([function(a, b) for a, b in pairs])
+    return tf.map_fn(lambda pair: function(*pair), (one, other), fn_output_signature=one.dtype)
+
+
 def compiled(function: Any) -> Any:
     """Return the function: only the user decides what becomes a graph."""
     return function

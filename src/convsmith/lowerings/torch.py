@@ -235,6 +235,11 @@ def _read(x: Tensor, axis: int, segment: Segment) -> Tensor:
     return x.narrow(axis, segment.start, length)
 
 
+def map_entries(function: Any, one: Tensor, other: Tensor) -> Tensor:
+    """Return what a function makes of each entry of two tensors, stacked."""
+    return torch.stack([function(a, b) for a, b in zip(one, other, strict=True)])
+
+
 def compiled(function: Any) -> Any:
     """Return the function: only the user decides what is compiled."""
     return function
