@@ -12,6 +12,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 DEFAULT = BACKENDS[0]
 BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CONVSMITH_WISDOM", "off")  # What was tuned here must not change the tests.
 
 settings.register_profile(
     "ci",

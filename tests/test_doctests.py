@@ -11,7 +11,17 @@ import pytest
 
 import convsmith
 
-MODULES = ("engine", "geometry", "notation", "ops", "reference", "problem", "dtypes", "errors")
+MODULES = (
+    "engine",
+    "tuning",
+    "geometry",
+    "notation",
+    "ops",
+    "reference",
+    "problem",
+    "dtypes",
+    "errors",
+)
 PACKAGES = ("kernels", "layers", "planner", "testing", "transforms")
 
 

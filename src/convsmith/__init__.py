@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from convsmith import errors, geometry, kernels, layers, ops, reference, transforms
     from convsmith.engine import conv, explain, plan
     from convsmith.kernels import as_kernel
+    from convsmith.planner import wisdom
+    from convsmith.tuning import tune
 
 _MODULES = ("errors", "geometry", "kernels", "layers", "ops", "reference", "testing", "transforms")
 _FUNCTIONS = {
     "conv": "convsmith.engine",
     "plan": "convsmith.engine",
     "explain": "convsmith.engine",
+    "tune": "convsmith.tuning",
+    "wisdom": "convsmith.planner",
     "as_kernel": "convsmith.kernels",
 }
 
@@ -38,6 +42,8 @@ __all__ = [
     "plan",
     "reference",
     "transforms",
+    "tune",
+    "wisdom",
 ]
 
 

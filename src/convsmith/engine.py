@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from convsmith.lowerings.backend import current
 from convsmith.lowerings.tensors import dtype_name
 from convsmith.notation import parse
 from convsmith.operands import check_dtype, shape_of, to_tensors
-from convsmith.planner import Plan, make_plan
+from convsmith.planner import Plan, make_plan, wisdom
 from convsmith.problem import solve
 
 MOST_PLANS = 4096
@@ -27,6 +28,7 @@ _OPTIONS = (
     "semiring",
     "accumulate_dtype",
     "lowering",
+    "max_workspace_bytes",
 )
 
 _plans: dict[Any, Callable[..., Any]] = {}
@@ -42,6 +44,7 @@ def conv(
     semiring: str = "sum_product",
     accumulate_dtype: str | None = None,
     lowering: str | None = None,
+    max_workspace_bytes: int | None = None,
     **sizes: int,
 ) -> Any:
     """Compute any convolution, written as an equation over named axes.
@@ -64,6 +67,8 @@ def conv(
         semiring: ``"sum_product"``, ``"max_plus"`` (dilation) or ``"min_plus"`` (erosion).
         accumulate_dtype: dtype of the sums; float32 for half precision unless given.
         lowering: None lets the planner choose; a name forces one.
+        max_workspace_bytes: the most memory to use beside the operands and the result, gradients
+            each counted apart; no lowering that is known to need more is chosen.
         **sizes: sizes of axes (``kh=3``) and values of named coefficients (``s=2``).
 
     Returns:
@@ -97,6 +102,7 @@ def conv(
                     "semiring": semiring,
                     "accumulate_dtype": accumulate_dtype,
                     "lowering": lowering,
+                    "max_workspace_bytes": max_workspace_bytes,
                     **sizes,
                 },
             )
@@ -114,6 +120,7 @@ def conv(
         semiring,
         accumulate_dtype,
         lowering,
+        max_workspace_bytes,
         sizes,
     )
 
@@ -128,6 +135,7 @@ def _compute(
     semiring: str,
     accumulate_dtype: str | None,
     lowering: str | None,
+    max_workspace_bytes: int | None,
     sizes: Mapping[str, int],
 ) -> Any:
     shapes = current().shapes(tensors)
@@ -142,6 +150,7 @@ def _compute(
         semiring,
         accumulate_dtype,
         lowering,
+        max_workspace_bytes,
         tuple(sizes.items()) if sizes else (),
     )
     try:
@@ -150,7 +159,15 @@ def _compute(
         found, key = None, None  # Something unhashable: planning says what is wrong with it.
     if found is None:
         dtypes = [dtype_name(x) for x in tensors]
-        options = (padding, padding_mode, padding_value, semiring, accumulate_dtype, lowering)
+        options = (
+            padding,
+            padding_mode,
+            padding_value,
+            semiring,
+            accumulate_dtype,
+            lowering,
+            max_workspace_bytes,
+        )
         try:
             made = _new_plan(pattern, list(shapes), dtypes, mode, *options, sizes)
         except UnsupportedError:
@@ -182,6 +199,7 @@ def plan(
     semiring: str = "sum_product",
     accumulate_dtype: str | None = None,
     lowering: str | None = None,
+    max_workspace_bytes: int | None = None,
     **sizes: int,
 ) -> Plan:
     """Return what `conv` would do, without doing it.
@@ -238,6 +256,7 @@ def plan(
         semiring,
         accumulate_dtype,
         lowering,
+        max_workspace_bytes,
         sizes,
     )
 
@@ -267,8 +286,25 @@ def _new_plan(
     semiring: str,
     accumulate_dtype: str | None,
     lowering: str | None,
+    max_workspace_bytes: int | None,
     sizes: Mapping[str, int],
 ) -> Plan:
+    if _recorder is not None:
+        _recorder.append(
+            _Call(
+                pattern,
+                tuple(shapes),
+                tuple(dtypes),
+                padding,
+                padding_mode,
+                padding_value,
+                semiring,
+                accumulate_dtype,
+                lowering,
+                max_workspace_bytes,
+                tuple(sizes.items()),
+            )
+        )
     spec = parse(pattern, sizes)
     problem = solve(
         pattern,
@@ -296,15 +332,64 @@ def _new_plan(
     check_dtype(result, problem, padding_value)
     backend = current()
     target = Target(backend.NAME, mode, backend.device(), sums)
-    made = make_plan(problem, target, dtype=result, compute_dtype=sums, lowering=lowering)
+    limits: Any = {"lowering": lowering, "max_workspace_bytes": max_workspace_bytes}
+    made = make_plan(problem, target, dtype=result, compute_dtype=sums, **limits)
     native = all(s.lowering == "native" for s in made.steps)
     if native and sums != result and accumulate_dtype is None and made.steps:
         # The backends' own convolutions sum half precision in float32 by themselves.
         target = Target(backend.NAME, mode, backend.device(), result)
-        kept = make_plan(problem, target, dtype=result, compute_dtype=result, lowering=lowering)
+        kept = make_plan(problem, target, dtype=result, compute_dtype=result, **limits)
         if all(s.lowering == "native" for s in kept.steps) and backend.sums_halves_wide(target):
             return kept
     return made
+
+
+class _Call(NamedTuple):
+    """The arguments of a call that was planned: enough to plan it again."""
+
+    pattern: str
+    shapes: tuple[tuple[int | None, ...], ...]
+    dtypes: tuple[str, ...]
+    padding: Any
+    padding_mode: Any
+    padding_value: float | None
+    semiring: str
+    accumulate_dtype: str | None
+    lowering: str | None
+    max_workspace_bytes: int | None
+    sizes: tuple[tuple[str, int], ...]
+
+    def __call__(self, mode: str) -> Plan:
+        """Return the plan of the call in a mode."""
+        pattern, shapes, dtypes, *options, sizes = self
+        arguments: Any = (*options, dict(sizes))
+        return _new_plan(pattern, list(shapes), list(dtypes), mode, *arguments)
+
+
+_recorder: list[_Call] | None = None
+
+
+@contextmanager
+def recording() -> Iterator[list[_Call]]:
+    """Yield a list that every call of `conv` is put on, planned anew.
+
+    Example:
+        >>> with recording() as calls:
+        ...     _ = conv("b (h+kh), kh -> b h", np.ones((1, 5)), np.ones(2))
+        >>> calls[0].shapes
+        ((1, 5), (2,))
+    """
+    global _recorder
+    _plans.clear()
+    _recorder = calls = []
+    try:
+        yield calls
+    finally:
+        _recorder = None
+
+
+# What was measured since, or forgotten, may change what is chosen.
+wisdom.watchers.append(_plans.clear)
 
 
 def _frozen(value: Any) -> Any:

@@ -82,3 +82,23 @@ def wait(result: Any) -> Any:
         for part in parts:
             part.numpy()  # The only wait that every release of TensorFlow has.
     return result
+
+
+def device_name() -> str:
+    """Return the name of the accelerator in use, "" for the processor itself."""
+    name = current().NAME
+    if current().device() == "cpu":
+        return ""
+    if name == "jax":
+        import jax
+
+        return str(jax.devices()[0].device_kind)
+    if name == "torch":
+        import torch
+
+        return torch.cuda.get_device_name()
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(devices[0])
+    return str(details.get("device_name", ""))

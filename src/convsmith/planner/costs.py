@@ -64,7 +64,7 @@ def estimate(name: str, step: Step, target: Target, direction: str = FORWARD) ->
     Example:
         >>> from convsmith import plan
         >>> made = plan("b (h+kh) i, kh i o -> b h o", (1, 9, 1), (2, 1, 4))
-        >>> 0 < estimate("native", made.steps[0].step, made.target) < 1000
+        >>> estimate("native", made.steps[0].step, made.target) > 0
         True
     """
     fitted = table(target).get(direction, {}).get(name, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,9 +11,15 @@ import numpy as np
 
 from convsmith.errors import ArgumentError, UnsupportedError, compose
 from convsmith.lowerings import LOWERINGS, Target
+from convsmith.lowerings.amounts import operand_bytes, output_bytes
+from convsmith.planner import wisdom
 from convsmith.planner.costs import estimate
+from convsmith.planner.features import workspace
+from convsmith.planner.memory import DEAR, MANY, check_limit, held_bytes
 from convsmith.problem import Problem, Size, SizedWindow
 from convsmith.steps import Step, contraction_steps, elements, needs_real_pads, written_window
+
+ESTIMATED, MEASURED = "estimated", "measured"
 
 ITEM_SIZE = {"float64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2}
 
@@ -26,6 +32,9 @@ class Choice:
     ok: bool
     reason: str
     microseconds: float | None
+    source: str = ESTIMATED
+    workspace: int = 0
+    """Bytes beside operands and result, with what the plan holds meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,13 @@ class PlannedStep:
     lowering: str
     choices: tuple[Choice, ...]
     target: Target
+    limit: int | None = None
+    """The most bytes of workspace that gradients may take too."""
+
+    @property
+    def chosen(self) -> Choice:
+        """The choice that was made."""
+        return next(c for c in self.choices if c.lowering == self.lowering)
 
     @cached_property
     def adjoints(self) -> tuple[PlannedStep | None, PlannedStep | None]:
@@ -45,8 +61,18 @@ class PlannedStep:
         return adjoints(self)
 
     def replanned(self, step: Step) -> PlannedStep:
-        """Return the plan of another step for the same target."""
-        return _choose(step, self.target, None)
+        """Return the plan of another step for the same target: a gradient of this one.
+
+        Where none fits the memory, the lowering that needs the least is taken.
+        """
+        try:
+            return _choose(step, self.target, None, limit=self.limit)
+        except UnsupportedError:
+            if self.limit is None:
+                raise
+        made = _choose(step, self.target, None)
+        least = min((c for c in made.choices if c.ok), key=lambda c: c.workspace)
+        return replace(made, lowering=least.lowering, limit=self.limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +117,11 @@ class Plan:
         item = ITEM_SIZE.get(self.dtype, 4)
         shapes = (*self.problem.shapes, self.output_shape)
         return item * sum(elements(s) for s in shapes)
+
+    @cached_property
+    def workspace_bytes(self) -> int:
+        """Bytes needed at most beside operands and result: copies, intermediates, workspace."""
+        return max((s.chosen.workspace for s in self.steps), default=0)
 
     @property
     def lowering(self) -> str:
@@ -167,13 +198,16 @@ def make_plan(
     dtype: str,
     compute_dtype: str,
     lowering: str | None = None,
+    max_workspace_bytes: int | None = None,
 ) -> Plan:
     """Return the plan of a problem: its steps in the cheapest order, each with a lowering.
 
     Raises:
-        ArgumentError: `lowering` names none.
-        UnsupportedError: `lowering` can't compute this; the message has its reason.
+        ArgumentError: `lowering` names none, or `max_workspace_bytes` is no number of bytes.
+        UnsupportedError: `lowering` can't compute this, or none can within the memory; the
+            message has the reason.
     """
+    check_limit(max_workspace_bytes)
     if lowering is not None and lowering not in LOWERINGS:
         raise ArgumentError(
             compose(
@@ -191,17 +225,25 @@ def make_plan(
         )
     )
     steps, flat_output = contraction_steps(problem, tuple((w.position,) for w in renormalized))
-    planned = tuple(_choose(step, target, lowering, problem.pattern) for step in steps)
+    planned = tuple(
+        _choose(step, target, lowering, problem.pattern, held, max_workspace_bytes)
+        for step, held in zip(steps, held_bytes(problem, steps, compute_dtype), strict=True)
+    )
     return Plan(problem, target, dtype, compute_dtype, planned, flat_output, renormalized)
 
 
-def _choose(step: Step, target: Target, forced: str | None, pattern: str = "") -> PlannedStep:
-    choices: list[Choice] = []
-    for name, lowering in LOWERINGS.items():
-        support = lowering.supports(step, target)
-        cost = estimate(name, step, target) if support.ok else None
-        choices.append(Choice(name, support.ok, support.reason, cost))
+def _choose(
+    step: Step,
+    target: Target,
+    forced: str | None,
+    pattern: str = "",
+    held: int = 0,
+    limit: int | None = None,
+) -> PlannedStep:
+    choices = [_choice(name, step, target, held, limit) for name in LOWERINGS]
     windowed = step.input_windows or step.output_windows
+    if forced is None and limit is not None and not any(c.ok and not c.reason for c in choices):
+        _refuse_limit(choices, pattern, limit)
     if forced is not None and windowed:
         chosen = next(c for c in choices if c.lowering == forced)
         if not chosen.ok:
@@ -216,11 +258,18 @@ def _choose(step: Step, target: Target, forced: str | None, pattern: str = "") -
                 argument="lowering",
                 value=forced,
             )
-        return PlannedStep(step, forced, tuple(choices), target)
+        return PlannedStep(step, forced, tuple(choices), target, limit)
     if not windowed:
-        return PlannedStep(step, "matmul", tuple(choices), target)
+        return PlannedStep(step, "matmul", tuple(choices), target, limit)
     free = [c for c in choices if c.ok and not c.reason]
-    best = min(free, key=lambda c: c.microseconds or 0.0, default=None)
+    measured = [c for c in free if c.source == MEASURED]
+    modest = MANY * (operand_bytes(step, target) + output_bytes(step, target))
+
+    def cost(choice: Choice) -> float:
+        dear = choice.source == ESTIMATED and choice.workspace - held > modest
+        return (choice.microseconds or 0.0) * (DEAR if dear else 1.0)
+
+    best = min(measured or free, key=cost, default=None)
     if best is None:
         reasons = "; ".join(f"{c.lowering}: {c.reason}" for c in choices)
         raise UnsupportedError(
@@ -232,7 +281,42 @@ def _choose(step: Step, target: Target, forced: str | None, pattern: str = "") -
             ),
             argument="lowering",
         )
-    return PlannedStep(step, best.lowering, tuple(choices), target)
+    return PlannedStep(step, best.lowering, tuple(choices), target, limit)
+
+
+def _choice(name: str, step: Step, target: Target, held: int, limit: int | None) -> Choice:
+    """Return what a lowering would cost, by measurement where there is one."""
+    support = LOWERINGS[name].supports(step, target)
+    if not support.ok:
+        return Choice(name, False, support.reason, None)
+    needed = held + workspace(name, step, target)
+    if limit is not None and needed > limit:
+        reason = f"it needs {needed:,} bytes of workspace, more than {limit:,}"
+        return Choice(name, False, reason, None, workspace=needed)
+    known = (wisdom.find(step, target) or {}).get("microseconds", {})
+    if name in known:
+        return Choice(name, True, support.reason, known[name], MEASURED, needed)
+    cost = estimate(name, step, target)
+    return Choice(name, True, support.reason, cost, workspace=needed)
+
+
+def _refuse_limit(choices: Sequence[Choice], pattern: str, limit: int) -> None:
+    """Raise if memory is all that is missing."""
+    able = [c for c in choices if c.workspace > limit]
+    if not able:
+        return
+    least = min(able, key=lambda c: c.workspace)
+    raise UnsupportedError(
+        compose(
+            f"max_workspace_bytes={limit!r}",
+            f"is too little for '{pattern}'",
+            expected=f"at least {least.workspace:,} bytes, which lowering {least.lowering!r} needs",
+            received="; ".join(f"{c.lowering}: {c.reason}" for c in choices),
+            fix=f"max_workspace_bytes={least.workspace}",
+        ),
+        argument="max_workspace_bytes",
+        value=limit,
+    )
 
 
 def renormalization(window: SizedWindow, low: int, size: int, positions: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convsmith.planner.memory import MANY
 from convsmith.problem import SizedWindow
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ def describe(plan: Plan) -> str:
     lines += [f"window    {arithmetic(w)}" for w in problem.input_windows]
     lines += [f"window    {arithmetic(w)}" for w in problem.output_windows]
     lines.append(f"cost      {_amount(plan.macs)} MACs, {_amount(plan.bytes)}B in and out")
+    much = plan.workspace_bytes > MANY * plan.bytes
+    lines.append(
+        f"memory    {_amount(plan.workspace_bytes)}B of workspace"
+        + (f", more than {MANY} times what goes in and out" if much else "")
+    )
     for number, planned in enumerate(plan.steps, start=1):
         lines += _step(plan, number, planned)
     return "\n".join(lines)
@@ -57,7 +63,7 @@ def _step(plan: Plan, number: int, planned: PlannedStep) -> list[str]:
     for choice in planned.choices:
         if choice.lowering == planned.lowering:
             if choice.microseconds is not None:
-                lines[-1] += f", estimated {choice.microseconds:,.0f} us"
+                lines[-1] += f", {choice.source} {choice.microseconds:,.0f} us"
         elif choice.ok:
             lines.append(f"          {choice.lowering}: {_lost(choice)}")
         else:
@@ -68,7 +74,7 @@ def _step(plan: Plan, number: int, planned: PlannedStep) -> list[str]:
 def _lost(choice: Choice) -> str:
     if choice.reason:
         return f"only when forced, {choice.reason}"
-    return f"slower, estimated {choice.microseconds:,.0f} us"
+    return f"not chosen, {choice.source} {choice.microseconds:,.0f} us"
 
 
 def _place(place: str | SizedWindow) -> str:

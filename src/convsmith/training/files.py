@@ -1,37 +1,7 @@
-"""Files that are either whole or not there."""
+"""Whole files, for training; `convsmith.files` has them for everybody."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from convsmith.files import remove_partial, replacing, write_text
 
-_MARK = ".partial."
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which it replaces if the block succeeds.
-
-    The suffix stays the same, because writers choose the format by it.
-    """
-    temporary = path.with_name(f"{_MARK}{path.name}")
-    try:
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def remove_partial(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for leftover in folder.glob(f"{_MARK}*"):
-        leftover.unlink(missing_ok=True)
+__all__ = ["remove_partial", "replacing", "write_text"]
