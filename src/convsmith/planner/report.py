@@ -63,7 +63,7 @@ def _step(plan: Plan, number: int, planned: PlannedStep) -> list[str]:
     for choice in planned.choices:
         if choice.lowering == planned.lowering:
             if choice.microseconds is not None:
-                lines[-1] += f", {choice.source} {choice.microseconds:,.0f} us"
+                lines[1] += f", {choice.source} {choice.microseconds:,.0f} us"
         elif choice.ok:
             lines.append(f"          {choice.lowering}: {_lost(choice)}")
         else:
