@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from convsmith.training.files import write_text
+from convsmith.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 THREADS = 2

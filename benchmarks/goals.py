@@ -22,7 +22,7 @@ from benchmarks.steps import PLAIN, STEP_WORK
 from benchmarks.suite import describe
 from benchmarks.worker import NO_FACTS
 from benchmarks.workloads import OURS, PADDING_WORK, Workload
-from convsmith.training.files import write_text
+from convsmith.files import write_text
 
 BOTH = ("forward", "backward")
 AS_FAST = 0.97

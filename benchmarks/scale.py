@@ -18,7 +18,7 @@ from benchmarks.registry import Job
 from benchmarks.scale_work import SERIES
 from benchmarks.session import Kept, Row, run_jobs
 from benchmarks.suite import describe
-from convsmith.training.files import replacing
+from convsmith.files import replacing
 
 MODES = {"tensorflow": ("graph", "xla"), "jax": ("jit",), "torch": ("eager",)}
 Curves = dict[str, dict[str, dict[str, Curve]]]

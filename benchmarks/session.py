@@ -26,7 +26,7 @@ from benchmarks._measure import THREADS, commit, machine
 from benchmarks.memory import ENVIRONMENT
 from benchmarks.registry import Job
 from benchmarks.worker import MARK, NO_FACTS
-from convsmith.training.files import write_text
+from convsmith.files import write_text
 
 SCHEMA = 2
 """Version of the result files; `compare` reads this one only."""

@@ -15,7 +15,8 @@ from benchmarks.candidates import BACKENDS
 from benchmarks.pictures import draw, table
 from benchmarks.registry import SUITE, TINY_WORK, suite_jobs
 from benchmarks.session import Kept, Row, run_jobs
-from convsmith.training.files import replacing, write_text
+from benchmarks.worker import LEFT_OUT
+from convsmith.files import replacing, write_text
 
 
 def describe(row: Row) -> str:
@@ -36,7 +37,10 @@ def describe(row: Row) -> str:
             text += f"   {name} {result['milliseconds'] / ours:.2f}x"
         else:
             text += f"   {name} {result['milliseconds']:.3f} ms"
-    return text + "".join(f"   {name} FAILS ({why})" for name, why in row["failed"].items())
+    return text + "".join(
+        f"   {name} {'left out' if why == LEFT_OUT else f'FAILS ({why})'}"
+        for name, why in row["failed"].items()
+    )
 
 
 def finish(kept: Kept) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         "only": options.only,
         "lowerings": options.lowerings,
         "work": TINY_WORK if options.tiny else SUITE,
-        "seconds": options.seconds if options.seconds or not options.quick else 0.5,
+        "seconds": options.seconds,
     }
     jobs = suite_jobs(backends, **shared)
     if options.memory or not (options.quick or narrowed):

@@ -39,6 +39,8 @@ NO_FACTS: dict[str, Any] = {
 }
 """What a row has where there is no plan."""
 
+LEFT_OUT = "left out: too slow before, at a smaller size or without gradients"
+
 Parts = list[np.ndarray]
 
 
@@ -49,7 +51,8 @@ class Ready:
     call: Callable[[], Any]
     arrays: Callable[[Any], Parts]
     comparable: bool = True
-    alone: Callable[[], Any] | None = None
+    prepare: Callable[[], Any] | None = None
+    """Compiles, or traces, without a run; None where that can't be told apart."""
 
 
 def tell(**message: Any) -> None:
@@ -74,9 +77,8 @@ def ready(work: Workload, candidate: Candidate, arrays: list[np.ndarray], job: J
 
         torch._dynamo.reset()  # Candidates share code, which is compiled for so many inputs only.
         function = in_mode(function, job.mode)
-        run = with_gradients(function) if job.direction == "backward" else function
-    else:
-        run = with_gradients(function) if job.direction == "backward" else function
+    run: Any = with_gradients(function) if job.direction == "backward" else function
+    if job.mode != "compiled":
         run = in_mode(run, job.mode)
 
     def back(result: Any) -> Parts:
@@ -92,7 +94,14 @@ def ready(work: Workload, candidate: Candidate, arrays: list[np.ndarray], job: J
     def call() -> Any:
         return wait(run(*operands))
 
-    return Ready(call, back, candidate.comparable)
+    def compile_first() -> Any:
+        # The first call finds it again.
+        if job.mode == "jit":
+            return run.lower(*operands).compile()
+        return run.get_concrete_function(*operands)
+
+    prepare = compile_first if job.mode in ("jit", "graph") else None
+    return Ready(call, back, candidate.comparable, prepare)
 
 
 def _tensor(x: np.ndarray, channels_last: bool) -> Any:
@@ -222,40 +231,53 @@ class Worker:
         if job.candidates:
             made = {n: m for n, m in made.items() if any(fnmatch(n, c) for c in job.candidates)}
         made = {name: make for name, make in made.items() if name not in failed}
-        for name in [n for n in made if self._given_up(job, n)]:
+        for name in [n for n in made if (*self._place(job), n) in self.hopeless]:
             del made[name]
-            failed[name] = "left out: too slow at a smaller size"
+            failed[name] = LEFT_OUT
         if job.memory:
             return {**row, **self._memory(work, job, made, failed)}
-        calls, first = self._first_calls(job, made, failed)
-        known = {} if job.mode in ("xla", "jit", "graph", "compiled") else first
+        calls, first, known = self._first_calls(job, made, failed)
         tell(begin=job.key, candidate="timing")
-        results = time_in_turns(calls, job.seconds, {n: known[n] for n in calls if n in known})
+        results = time_in_turns(calls, job.seconds, known)
         for name, result in results.items():
             result["first_call_seconds"] = first[name]
             if job.mode != "eager":
                 result["compile_seconds"] = max(first[name] - 1e-3 * result["milliseconds"], 0.0)
-            slow = result["milliseconds"] > 1e3 * SLOW / 2 or first[name] > SLOW_COMPILATION
-            if job.series and slow:
-                self.hopeless.add((job.series, job.backend, job.mode, job.direction, name))
+            if name != OURS and self._too_slow(job, name, results):
+                self.hopeless.add((*self._place(job), name))
         return {**row, "results": results, "failed": failed}
 
-    def _given_up(self, job: Job, name: str) -> bool:
-        return (job.series, job.backend, job.mode, job.direction, name) in self.hopeless
+    def _place(self, job: Job) -> tuple[str, ...]:
+        return (job.series or job.workload, job.backend, job.mode)
+
+    def _too_slow(self, job: Job, name: str, results: dict[str, dict[str, float]]) -> bool:
+        """Whether a candidate isn't worth its time at larger sizes, or in a hurry, backward."""
+        own = 1e-3 * results[name]["milliseconds"]
+        if job.series:
+            return own > SLOW / 2 or results[name]["first_call_seconds"] > SLOW_COMPILATION
+        ours = 1e-3 * results.get(OURS, {}).get("milliseconds", 0.0)
+        return job.hurry and own > 0.2 and own > 10 * ours
 
     def _first_calls(
         self, job: Job, made: dict[str, Callable[[], Ready]], failed: dict[str, str]
-    ) -> tuple[dict[str, Callable[[], Any]], dict[str, float]]:
+    ) -> tuple[dict[str, Callable[[], Any]], dict[str, float], dict[str, float]]:
         calls: dict[str, Callable[[], Any]] = {}
         first: dict[str, float] = {}
+        known: dict[str, float] = {}
         results: dict[str, Parts] = {}
         for name, make in made.items():
             tell(begin=job.key, candidate=name)
             try:
                 one = make()
                 start = time.perf_counter()
+                if one.prepare is not None:
+                    one.prepare()
+                compiled = time.perf_counter()
                 result = one.call()
-                first[name] = time.perf_counter() - start
+                end = time.perf_counter()
+                first[name] = end - start
+                if one.prepare is not None or job.mode == "eager":
+                    known[name] = end - compiled
                 if one.comparable:
                     results[name] = one.arrays(result)
                 calls[name] = one.call
@@ -264,7 +286,7 @@ class Worker:
         for name, error in disagreeing(results, OURS).items():
             failed[name] = error
             del calls[name]
-        return calls, first
+        return calls, first, {name: spent for name, spent in known.items() if name in calls}
 
     def _memory(
         self,
