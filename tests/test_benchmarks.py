@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import compare, goals, pictures, scale, suite
+from benchmarks import compare, goals, page, pictures, scale, suite
 from benchmarks._measure import LEAST, SLOW, time_in_turns
 from benchmarks.agreement import disagreeing
 from benchmarks.layouts import Layout
@@ -377,3 +377,31 @@ def test_scale_curves_and_their_picture(tmp_path: Path) -> None:
     assert path.stat().st_size > 1000
     jobs = scale.jobs(("jax",), "kernel", 0.1)
     assert [j.workload for j in jobs] == [w.name for w in SERIES[jobs[0].series].values()]
+
+
+@pytest.mark.backend_free
+def test_the_page_takes_its_tables_from_the_results(tmp_path: Path) -> None:
+    text = "before\n<!-- table: suite -->\nold\n<!-- end -->\n"
+    text += "<!-- table: goals --><!-- end -->after\n"
+    empty = page.filled(text, tmp_path)
+    assert empty.count(page.NOTHING) == 2
+    assert "old" not in empty
+    head = {"machine": {"processor": "P"}, "commit": "c"}
+    rows = [row({"convsmith": 1.0, "keras": n, "bare JAX": 2.0}) for n in (2.0, 3.0, 9.0)]
+    (tmp_path / "suite.json").write_text(json.dumps({**content(*rows), **head}))
+    found = goals.judged([goals.Goal("faster", "work", "jax", "jit", "forward", 2.5)], rows)
+    (tmp_path / "goals.json").write_text(json.dumps({"goals": found, **head}))
+    full = page.filled(empty, tmp_path)
+    assert "| jax | jit | forward | 3 | 3.00 | 2.00 | 2.00 |  |" in full
+    assert "| faster | jax | jit | >= 2.5 | 9 to 9 | 1 of 1 |" in full
+    assert full.startswith("before\n")
+    assert full.endswith("after\n")
+    assert page.filled(full, tmp_path) == full
+
+
+def test_the_page_describes_every_lowering() -> None:
+    from convsmith.lowerings import LOWERINGS
+
+    text = page.PAGE.read_text(encoding="utf-8")
+    for name in LOWERINGS:
+        assert f"\n| `{name}` |" in text, f"docs/performance.md lacks a row for {name!r}"
