@@ -17,4 +17,6 @@ def test_contract(name: str, check: str) -> None:
 
 @pytest.mark.backend_free
 def test_every_layer_has_a_case() -> None:
-    assert {case.layer_class.__name__ for case in CASES.values()} == set(layers.__all__)
+    assert {case.layer_class.__name__ for case in CASES.values()} == {
+        name for name in layers.__all__ if name[0].isupper()
+    }

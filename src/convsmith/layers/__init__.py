@@ -6,6 +6,7 @@ them: `convsmith.registration` may import the layers while one of those is half 
 
 from convsmith.layers.conv import Conv1D, Conv2D, Conv3D
 from convsmith.layers.fixed import FixedConv1D, FixedConv2D, FixedConv3D
+from convsmith.layers.folding import fold
 from convsmith.layers.standardized import (
     StandardizedConv1D,
     StandardizedConv2D,
@@ -22,4 +23,5 @@ __all__ = [
     "StandardizedConv1D",
     "StandardizedConv2D",
     "StandardizedConv3D",
+    "fold",
 ]

@@ -192,9 +192,9 @@ class Convolution(keras.layers.Layer):
             last = self.data_format == "channels_last"
             tail = (1,) * (0 if last else self.spatial_rank)
             bias = ops.reshape(ops.cast(self.bias, outputs.dtype), (self.filters, *tail))
-            # Not keras.ops.add: its shortcut for biases takes the width for the channels where
-            # the two are of one size.
-            outputs = outputs + bias
+            # keras.ops.add has a shortcut for biases that TensorFlow fuses with the convolution;
+            # channels first, it takes the width for the channels where the two are of one size.
+            outputs = ops.add(outputs, bias) if last else outputs + bias
         return outputs if self.activation is None else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
