@@ -1,6 +1,7 @@
-"""Kernels as NumPy arrays: the classical ones, a registry of names, and layout checking."""
+"""Kernels as NumPy arrays: the classical ones, a registry of names, layouts, and separation."""
 
 from convsmith.kernels.classical import box, identity, laplacian, sobel
+from convsmith.kernels.factors import separate
 from convsmith.kernels.layout import LAYOUTS, as_kernel
 from convsmith.kernels.registry import get, names, register
 
@@ -13,5 +14,6 @@ __all__ = [
     "laplacian",
     "names",
     "register",
+    "separate",
     "sobel",
 ]
