@@ -129,6 +129,19 @@ def test_names_of_axes_do_not_matter_and_open_sizes_match() -> None:
     assert strided.steps[0].chosen.source == "estimated"
 
 
+def test_what_was_measured_beats_what_is_only_estimated() -> None:
+    """Estimates of a faster machine, or none at all, must not win over a measurement."""
+    planned = cs.plan(DENSE, *SHAPES, mode=MODE).steps[0]
+    other = next(
+        c.lowering
+        for c in planned.choices
+        if c.ok and not c.reason and c.lowering != planned.lowering
+    )
+    measured = {"lowering": other, "microseconds": {other: 1e9}}
+    wisdom.keep(wisdom.entry(planned.step, planned.target, measured))
+    assert cs.plan(DENSE, *SHAPES, mode=MODE).lowering == other
+
+
 def test_wisdom_is_read_by_the_next_process(file: Path) -> None:
     tuned()
     engine._plans.clear()

@@ -312,10 +312,11 @@ def features(step: Step, target: Target) -> Features:
     )
     macs = float(step.macs)
     if form.transposed:
-        # Some backends fill the strides with zeros and multiply those too.
+        # XLA fills the strides with zeros and multiplies those too.
+        spread = _spread(form) if target.mode in ("xla", "jit") else 0.0
         kind = "depthwise" if form.depthwise else "grouped" if groups > 1 else "dense"
         kind = "volume" if form.rank > 2 else kind
-        macs_by_class = {f"macs.transposed_{kind}": macs, "macs.spread": macs * _spread(form)}
+        macs_by_class = {f"macs.transposed_{kind}": macs, "macs.spread": macs * spread}
     elif form.depthwise and _even(form):
         macs_by_class = {"macs.depthwise": macs}
     elif form.depthwise:
