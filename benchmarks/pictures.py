@@ -186,5 +186,7 @@ def draw_scale(curves: Mapping[str, Mapping[str, Mapping[str, Curve]]], path: Pa
         for axis in figure.axes
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=2 * len(places)
+    )
     figure.savefig(path, dpi=90)

@@ -39,6 +39,8 @@ NO_FACTS: dict[str, Any] = {
 }
 """What a row has where there is no plan."""
 
+HURRY = 6.0
+"""Seconds of a first call above which, in a hurry, it is the measurement, compilation included."""
 LEFT_OUT = "left out: too slow before, at a smaller size or without gradients"
 
 Parts = list[np.ndarray]
@@ -256,7 +258,7 @@ class Worker:
         if job.series:
             return own > SLOW / 2 or results[name]["first_call_seconds"] > SLOW_COMPILATION
         ours = 1e-3 * results.get(OURS, {}).get("milliseconds", 0.0)
-        return job.hurry and own > 0.2 and own > 10 * ours
+        return job.hurry and own > 0.1 and own > 4 * ours
 
     def _first_calls(
         self, job: Job, made: dict[str, Callable[[], Ready]], failed: dict[str, str]
@@ -276,7 +278,8 @@ class Worker:
                 result = one.call()
                 end = time.perf_counter()
                 first[name] = end - start
-                if one.prepare is not None or job.mode == "eager":
+                exact = one.prepare is not None or job.mode == "eager"
+                if exact or (job.hurry and end - compiled > HURRY):
                     known[name] = end - compiled
                 if one.comparable:
                     results[name] = one.arrays(result)

@@ -261,7 +261,6 @@ DYNAMIC_WORK = (
         SAME,
         usual.mixture,
         peers.per_sample(mixed=True, padding="same"),
-        quick=True,
     ),
     Workload(
         "correlation volume 9x9",
@@ -285,7 +284,7 @@ DYNAMIC_WORK = (
 
 PADDING_WORK = (
     _padded("reflect", 3, 64, quick=True),
-    _padded("wrap", 3, 64, quick=True),
+    _padded("wrap", 3, 64),
     _padded("edge", 3, 64),
     _padded("symmetric", 3, 64),
     _padded("reflect", 3, 32),
