@@ -136,6 +136,19 @@ def test_tiles_in_every_mode(name: str, mode: str, monkeypatch: Any) -> None:
         assert_close(gradients[i], wanted, "float32", f"{case} in {mode}, gradient {i}")
 
 
+@pytest.mark.parametrize("size", [15, 16, 18, 25])
+@pytest.mark.parametrize("padding", ["causal", "full", "valid", (3, 0), (0, 4), (7, 1)])
+def test_what_wraps_around_is_not_wanted(padding: Any, size: int) -> None:
+    """Sizes that are good transforms already: nothing is spare by chance."""
+    case = Case("(h+kh), kh -> h", ((size,), (6,)), {"padding": padding})
+    operands = case.operands()
+    x, k = tensors(operands, "float32")
+    plan = cs.plan(case.pattern, x, k, lowering="fft", **case.arguments)
+    for way in ways_of(plan):
+        y = tiled(plan, way).run(x, k)
+        assert_close(y, case.expected(operands), "float32", f"{case}, {way}")
+
+
 def test_open_batches() -> None:
     if BACKEND != "tensorflow":
         pytest.skip("only TensorFlow leaves sizes open")
