@@ -12,7 +12,7 @@ from convsmith.lowerings import native, shift, unfold
 from convsmith.lowerings.amounts import Features, operand_bytes, output_bytes
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import YES, Lowering, Sizes, Support, Target, Tensor
-from convsmith.lowerings.tensors import permute, reshape, size_product
+from convsmith.lowerings.tensors import dtype_name, permute, reshape, size_product
 from convsmith.problem import Place
 from convsmith.steps import Step, assumed
 
@@ -47,7 +47,8 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     assert not isinstance(looped, str)
     names, inner = looped
     backend = current()
-    target = Target(backend.NAME, backend.mode(operands), backend.device(), "float32")
+    dtype = dtype_name(operands[0])
+    target = Target(backend.NAME, backend.mode(operands), backend.device(), dtype)
     lowering = next(one for one in INNER if one.supports(inner, target).ok)
     counts = [sizes.of(n) for n in names]
     fronts = [
