@@ -65,6 +65,8 @@ def test_an_estimate_is_amounts_times_constants(monkeypatch: pytest.MonkeyPatch)
     defaults = sum(
         a * costs.default(k, target) for k, a in features("native", step, target).items()
     )
+    assert costs.estimate("native", step, target) == pytest.approx(costs.UNFITTED * defaults)
+    monkeypatch.setattr(costs, "tables", dict)
     assert costs.estimate("native", step, target) == pytest.approx(defaults)
 
 

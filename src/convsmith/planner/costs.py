@@ -54,6 +54,9 @@ _DEFAULTS = {
 }
 """Microseconds of one unit on two AVX-512 cores, to the order of magnitude."""
 
+UNFITTED = 4.0
+"""How much worse a lowering is taken to be than its defaults, beside others that were fitted."""
+
 _ALIKE = {"torch/compiled": "torch/eager"}
 """Whose table stands in for one that nobody has measured."""
 
@@ -67,9 +70,11 @@ def estimate(name: str, step: Step, target: Target, direction: str = FORWARD) ->
         >>> estimate("native", made.steps[0].step, made.target) > 0
         True
     """
-    fitted = table(target).get(direction, {}).get(name, {})
+    known = table(target).get(direction, {})
+    fitted = known.get(name, {})
     amounts = features(name, step, target)
-    return sum(
+    doubt = UNFITTED if known and not fitted else 1.0
+    return doubt * sum(
         amount * (fitted[key] if key in fitted else default(key, target))
         for key, amount in amounts.items()
     )
