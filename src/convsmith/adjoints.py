@@ -27,8 +27,9 @@ def adjoint(step: Step, index: int) -> Step | None:
     """
     if step.semiring != "sum_product" or len(step.operands) != 2:
         return None
-    wanted, other, output = step.operands[index], step.operands[1 - index], step.output
     windows = (*step.input_windows, *step.output_windows)
+    step = _with_plain_axes(step, windows)
+    wanted, other, output = step.operands[index], step.operands[1 - index], step.output
     for window in windows:
         if window in wanted and window in other:
             return None
@@ -36,8 +37,8 @@ def adjoint(step: Step, index: int) -> Step | None:
             return None
         if window in step.output_windows and min(window.pads) < 0:  # type: ignore[type-var]
             return None  # The output is extended: its gradient would be cropped before reading.
-    present = {n for side in (output, other) for p in side for n in _live_names(p, windows)}
-    if not all(n in present for p in wanted for n in _live_names(p, windows)):
+    present = {n for side in (output, other) for p in side for n in place_names(p)}
+    if not all(n in present for p in wanted for n in place_names(p)):
         return None  # Something was summed over this operand alone: its gradient is a broadcast.
     sides = {OUTPUT: output, OTHER: other}
     reads_other = any(p in windows for p in other)
@@ -52,6 +53,28 @@ def adjoint(step: Step, index: int) -> Step | None:
     )
 
 
+def _with_plain_axes(step: Step, windows: tuple[SizedWindow, ...]) -> Step:
+    """Return the step with windows that are only carried along as plain axes.
+
+    Where the output is an operand, a carried window would look like one that is to be read.
+    """
+
+    def plain(side: tuple[Place, ...]) -> tuple[Place, ...]:
+        return tuple(p.axis if p in carried else p for p in side)  # type: ignore[union-attr]
+
+    places = {p for side in (*step.operands, step.output) for p in side}
+    carried = {p for p in places if isinstance(p, SizedWindow) and p not in windows}
+    if not carried:
+        return step
+    return replace(
+        step,
+        operands=tuple(map(plain, step.operands)),
+        output=plain(step.output),
+        sizes={**step.sizes, **{p.axis: p.size for p in carried}},
+        notes={},
+    )
+
+
 def _written(place: Place) -> Place:
     """Return a window as an output, which crops what is left of the last stride, too."""
     assert isinstance(place, SizedWindow)
@@ -62,10 +85,3 @@ def _written(place: Place) -> Place:
     low = place.pads.low
     assert low is not None
     return replace(place, pads=Pads(low, whole - place.size - low))
-
-
-def _live_names(place: object, windows: tuple[SizedWindow, ...]) -> tuple[object, ...]:
-    """Return the names of a place that the step looks into, or the place itself."""
-    if isinstance(place, SizedWindow):
-        return place_names(place) if place in windows else (place,)
-    return (place,)

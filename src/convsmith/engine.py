@@ -21,6 +21,9 @@ from convsmith.problem import solve
 
 MOST_PLANS = 4096
 
+_PLANNED_AS = {("jax", "eager"): "jit"}
+"""Eager calls that are compiled as a whole."""
+
 _OPTIONS = (
     "padding",
     "padding_mode",
@@ -231,7 +234,7 @@ def plan(
     ]
     modes = {
         "tensorflow": ("eager", "graph", "xla"),
-        "jax": ("jit",),
+        "jax": ("eager", "jit"),
         "torch": ("eager", "compiled"),
     }[current().NAME]
     if mode is not None and mode not in modes:
@@ -249,7 +252,7 @@ def plan(
         pattern,
         shapes,
         dtypes,
-        mode or current().mode(()),
+        _PLANNED_AS.get((current().NAME, mode), mode) or current().mode(()),
         padding,
         padding_mode,
         padding_value,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from keras import ops
 from tests.engine_runs import BACKEND
 
 import convsmith as cs
 from convsmith import reference
+from convsmith.adjoints import OTHER, OUTPUT, adjoint
+from convsmith.lowerings import LOWERINGS, Sizes
+from convsmith.rewrites import equivalents
 
 DEPTHWISE = "b (2h+kh) (w-3kw) c, kh kw c -> b h w c"
 PER_PIXEL = "b (h+kh) (w+kw) (g c), b h w kh kw g -> b h w (g c)"
@@ -177,3 +181,77 @@ def test_a_tape_outside_a_compiled_function_works() -> None:
     expected = reference.gradients(pattern, data, kernel, cotangent=output, **options)
     close(found[0], expected[0])
     close(found[1], expected[1])
+
+
+EVERY = {
+    **CASES,
+    "dense": ("b (2h+kh) (w+2kw) i, kh kw i o -> b h w o", (2, 7, 8, 3), (3, 2, 3, 4), {}),
+    "grouped": ("b (h+kh) (g i), kh i g o -> b h (g o)", (2, 7, 6), (3, 3, 2, 4), {}),
+    "per sample": ("b i (h+kh), b kh i o -> b o h", (3, 4, 7), (3, 3, 4, 2), {"padding": (1, 1)}),
+    "transposed": ("b h w c, kh kw c -> b (2h+kh) (w+kw) c", (2, 5, 4, 3), (3, 2, 3), {}),
+    "true": ("b (h-kh) c, kh c m -> b h (c m)", (2, 9, 3), (4, 3, 2), {"padding": (2, 1)}),
+    "correlation": ("b h c, b (h+d) c -> b h d", (2, 5, 3), (2, 8, 3), {"d": 4}),
+}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_lowering_of_every_equivalent_gradient(name: str, index: int) -> None:
+    pattern, data_shape, kernel_shape, options = EVERY[name]
+    rng = np.random.default_rng(3)
+    operands = [rng.normal(size=s).astype("float32") for s in (data_shape, kernel_shape)]
+    made = cs.plan(pattern, *operands, **options)
+    (planned,) = made.steps
+    value = reference.conv(pattern, *operands, **options)
+    output = rng.normal(size=value.shape).astype("float32")
+    gradients = reference.gradients(pattern, *operands, cotangent=output, **options)
+    # Groups and layouts of the pattern are reshapes; the step's own order of operands counts.
+    flat = {
+        i: np.reshape(operands[i], planned.step.operand_shape(planned.step.inputs.index(i)))
+        for i in (0, 1)
+    }
+    expected = gradients[planned.step.inputs[index]]
+    wanted = adjoint(planned.step, index)
+    assert wanted is not None
+    tensors = {
+        OUTPUT: ops.convert_to_tensor(output.reshape(planned.step.output_shape)),
+        OTHER: ops.convert_to_tensor(flat[planned.step.inputs[1 - index]]),
+    }
+    ran = set()
+    for step in equivalents(wanted):
+        sizes = Sizes(dict(step.sizes), {})
+        for lowering, module in LOWERINGS.items():
+            if module.supports(step, planned.target).ok:
+                found = module.run(step, sizes, tuple(tensors[i] for i in step.inputs))
+                close(np.reshape(ops.convert_to_numpy(found), expected.shape), expected)
+                ran.add(lowering)
+    assert {"shift", "unfold"} & ran
+
+
+def test_gradients_where_a_window_is_carried_through_a_step() -> None:
+    made = cs.plan("b (h+kh) (w+kw) c, kh c, kw c -> b h w c", (2, 6, 7, 3), (3, 3), (2, 3))
+    first = made.steps[0].step
+    assert any(p in first.output for p in first.operands[0] if not isinstance(p, str))
+    rng = np.random.default_rng(3)
+    data, kernel = (rng.normal(size=first.operand_shape(i)).astype("float32") for i in (0, 1))
+    output = rng.normal(size=first.output_shape).astype("float32")
+    wanted = adjoint(first, 1)
+    assert wanted is not None
+    tensors = {OUTPUT: ops.convert_to_tensor(output), OTHER: ops.convert_to_tensor(data)}
+    read = next(w for w in first.input_windows)
+    axis = first.operands[0].index(read)
+    kept = first.operands[0].index("c")
+    expected = np.zeros(kernel.shape)
+    for tap in range(kernel.shape[0]):
+        part = np.take(data, range(tap, tap + read.positions), axis=axis) * output
+        expected[tap] = part.sum(axis=tuple(i for i in range(4) if i != kept))
+    for lowering, module in LOWERINGS.items():
+        if module.supports(wanted, made.target).ok:
+            sizes = Sizes(dict(wanted.sizes), {})
+            found = module.run(wanted, sizes, tuple(tensors[i] for i in wanted.inputs))
+            np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-4, err_msg=lowering)
+
+
+def test_a_gradient_of_something_summed_alone_is_left_to_the_backend() -> None:
+    (planned,) = cs.plan("b (h+kh) c j, kh c -> b h c", (1, 5, 2, 3), (2, 2)).steps
+    assert adjoint(planned.step, 0) is None

@@ -13,10 +13,10 @@ Three moves make one algorithm of forward passes, data gradients and kernel grad
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from convsmith.geometry import Pads
-from convsmith.problem import Place, SizedWindow, place_names
+from convsmith.problem import SizedWindow, place_names
+from convsmith.rewrites import exchange_roles, read_instead
 from convsmith.steps import Step
 
 
@@ -66,7 +66,7 @@ def _arrange(step: Step, loops: bool) -> Arrangement | str:
     if step.output_windows:
         if step.input_windows:
             return "it can't read and write windows in one step"
-        read = _read_instead(step)
+        read = read_instead(step)
         if isinstance(read, str):
             return read
         step, spread, named = read
@@ -80,7 +80,7 @@ def _arrange(step: Step, loops: bool) -> Arrangement | str:
     plain: list[str] = []
     exchanged = None
     if loops and len(step.operands) == 2 and not _multiplies_matrices(step):
-        exchanged = _exchange_roles(step)
+        exchanged = exchange_roles(step)
         if exchanged is not None:
             step, reversed_names = exchanged
             windows = step.input_windows
@@ -125,86 +125,3 @@ def _shared_summed(step: Step) -> list[str]:
     both = _names(step, 0) & _names(step, 1)
     plain = [p for p in step.operands[0] if isinstance(p, str)]
     return [p for p in plain if p in both and p not in taps and p not in step.output]
-
-
-def _read_instead(step: Step) -> tuple[Step, dict[str, int], dict[str, int]] | str:
-    """Return the step that reads the windows which this one writes."""
-    spread: dict[str, int] = {}
-    named: dict[str, int] = {}
-    sides = [list(side) for side in step.operands]
-    output = list(step.output)
-    for window in step.output_windows:
-        low = window.pads.low
-        if None in (window.size, window.positions, window.taps, low):
-            return f"the size of the written window over '{window.tap}' is unknown"
-        assert window.size is not None
-        assert window.positions is not None
-        assert window.taps is not None
-        assert low is not None
-        reach = window.dilation * (window.taps - 1)
-        length = window.stride * (window.positions - 1) + 1
-        before, after = reach - low, window.size - length + low
-        if before < 0 or after < 0:
-            return "more is cropped than a window reaches"
-        holders = [side for side in sides if window.position in side]
-        if not holders or window.position in output or window.tap in output:
-            return f"positions '{window.position}' are missing, or kept in the output"
-        if len(holders) > 1 and step.semiring != "sum_product":
-            return "both operands have the positions"
-        name = window.axis
-        reading = SizedWindow(
-            position=name,
-            tap=window.tap,
-            stride=1,
-            dilation=window.dilation,
-            flipped=not window.flipped,
-            size=length,
-            positions=window.size,
-            taps=window.taps,
-            pads=Pads(before, after),
-            padding="valid",
-            mode=("constant", "constant"),
-        )
-        for side in holders:
-            side[side.index(window.position)] = reading
-        if window.stride > 1:
-            spread[name] = window.stride
-        output[output.index(window)] = name
-        named[name] = window.size
-    if not all(any(w.tap in side for side in sides) for w in step.output_windows):
-        return "no operand has the taps of a written window"
-    read = replace(
-        step,
-        operands=tuple(tuple(side) for side in sides),
-        output=tuple(output),
-        sizes={**step.sizes, **named},
-        notes={},
-    )
-    return read, spread, named
-
-
-def _exchange_roles(step: Step) -> tuple[Step, tuple[str, ...]] | None:
-    """Return the step whose kept taps are positions, if its positions are summed; else None."""
-    new: dict[SizedWindow, SizedWindow] = {}
-    for window in step.input_windows:
-        plain = {p for p in step.output if isinstance(p, str)}
-        if window.tap not in plain or window.position in plain or window.positions is None:
-            continue
-        new[window] = replace(
-            window,
-            position=window.tap,
-            tap=window.position,
-            stride=window.dilation,
-            dilation=window.stride,
-            flipped=False,
-            positions=window.taps,
-            taps=window.positions,
-        )
-    if not new:
-        return None
-    sides: list[tuple[Place, ...]] = [
-        tuple(new.get(p, p) if isinstance(p, SizedWindow) else p for p in side)
-        for side in step.operands
-    ]
-    flipped = tuple(w.tap for w in new if w.flipped)
-    return replace(step, operands=tuple(sides), notes={}), flipped

@@ -17,6 +17,7 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     take_block(x, axis, start, n) n entries from a computed place on
     loop(rounds, body, start)    a loop of the graph over one tensor
     pad_reading(x, borders, value) padding that reads other entries, on axes of known sizes
+    linear_gradient(f, shape, g) the gradient of a linear function of one tensor
     map_entries(function, a, b)  what a function makes of each pair of entries, stacked
     compiled(function)           the function, compiled where that is always better
     bilinear(product, a, b)      a product of two tensors with the gradients that it states

@@ -123,6 +123,12 @@ def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
     return pad_each(x, borders, value)
 
 
+def linear_gradient(function: Any, shape: tuple[int, ...], output_gradient: Tensor) -> Tensor:
+    """Return the gradient of a linear function of one tensor."""
+    argument = jax.ShapeDtypeStruct(shape, output_gradient.dtype)
+    return jax.linear_transpose(function, argument)(output_gradient)[0]
+
+
 def map_entries(function: Any, one: Tensor, other: Tensor) -> Tensor:
     """Return what a function makes of each entry of two tensors, stacked."""
     return lax.map(lambda pair: function(*pair), (one, other))

@@ -162,6 +162,15 @@ def _unpad(gradient: Tensor, borders: tuple[Border, ...]) -> Tensor:
     return tf.raw_ops.MirrorPadGrad(input=gradient, paddings=widths, mode=word.upper())
 
 
+def linear_gradient(function: Any, shape: tuple[Any, ...], output_gradient: Tensor) -> Tensor:
+    """Return the gradient of a linear function of one tensor."""
+    argument = tf.zeros(shape, output_gradient.dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(argument)
+        result = function(argument)
+    return tape.gradient(result, argument, output_gradients=output_gradient)
+
+
 def map_entries(function: Any, one: Tensor, other: Tensor) -> Tensor:
     """Return what a function makes of each entry of two tensors, stacked."""
     if tf.executing_eagerly():

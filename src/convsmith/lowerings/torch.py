@@ -235,6 +235,13 @@ def _read(x: Tensor, axis: int, segment: Segment) -> Tensor:
     return x.narrow(axis, segment.start, length)
 
 
+def linear_gradient(function: Any, shape: tuple[int, ...], output_gradient: Tensor) -> Tensor:
+    """Return the gradient of a linear function of one tensor."""
+    argument = torch.zeros(shape, dtype=output_gradient.dtype, device=output_gradient.device)
+    _, pull = torch.func.vjp(function, argument)
+    return pull(output_gradient)[0]
+
+
 def map_entries(function: Any, one: Tensor, other: Tensor) -> Tensor:
     """Return what a function makes of each entry of two tensors, stacked."""
     return torch.stack([function(a, b) for a, b in zip(one, other, strict=True)])

@@ -6,15 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convsmith.adjoints import OUTPUT, adjoint
-from convsmith.lowerings import LOWERINGS, Sizes
+from convsmith.lowerings import LOWERINGS, Sizes, native
 from convsmith.lowerings.backend import current
+from convsmith.rewrites import equivalents
 from convsmith.steps import Step
 
 if TYPE_CHECKING:
     from convsmith.planner.plan import PlannedStep
 
-OWN_GRADIENTS = ("native", "matmul")
-"""Lowerings whose backend has good gradients of its own."""
 
 FLOATS = ("float", "bfloat")
 """Integers have no gradients, and backends disagree on those of complex numbers."""
@@ -28,19 +27,39 @@ def run_step(planned: PlannedStep, sizes: Sizes, operands: tuple[Any, ...]) -> A
     return current().bilinear(product, *operands)
 
 
+LEAST_WORK = 1_000_000
+"""Multiply-adds below which a backend's own gradients are as good, and quicker to call."""
+
+
 def _product(planned: PlannedStep, sizes: Sizes) -> Product | None:
     """Return the step as a product, or None if the backend's own gradients do."""
-    if planned.lowering in OWN_GRADIENTS or not planned.target.dtype.startswith(FLOATS):
-        return None
     notes = planned.step.notes
     product = notes.get("product")
     if product is None:
-        product = False
-        if None not in planned.adjoints:
-            product = Product(planned, sizes)
+        wanted = not _backend_differentiates(planned) and None not in planned.adjoints
+        product = Product(planned, sizes) if wanted else False
         if sizes.known or not product:
             notes["product"] = product
     return product or None
+
+
+def _backend_differentiates(planned: PlannedStep) -> bool:
+    """Whether the backend's own gradients of what this lowering calls are as good as any."""
+    target = planned.target
+    if planned.lowering in ("matmul", "native_gradient") or not target.dtype.startswith(FLOATS):
+        return True
+    if planned.lowering != "native":
+        return False
+    form = native.analyze(planned.step)
+    if not isinstance(form, native.Form) or form.groups == 1 or target.device != "cpu":
+        return True
+    if target.mode in ("eager", "graph") and planned.step.macs < LEAST_WORK:
+        return True
+    own = ("native", "native_gradient")
+    data, kernel = planned.adjoints
+    if data is None or kernel is None:
+        return True
+    return data.lowering in own and kernel.lowering in own and bool(data.step.output_windows)
 
 
 class Product:
@@ -67,7 +86,7 @@ class Product:
         first, second = (output_gradient, other)
         if planned.step.inputs[0] != OUTPUT:
             first, second = second, first
-        return run_step(planned, self.sizes, (first, second))
+        return run_step(planned, _with_names(self.sizes, planned.step), (first, second))
 
     def batched(self, size: int, axes: tuple[bool, bool]) -> Product:
         """Return this product for operands of which some have one more leading axis."""
@@ -78,6 +97,12 @@ class Product:
             names = {**self.sizes.names, _new_name(self.planned.step): size}
             notes[key] = Product(self.planned.replanned(step), Sizes(names, self.sizes.windows))
         return notes[key]
+
+
+def _with_names(sizes: Sizes, step: Step) -> Sizes:
+    """Return sizes that also know the axes which only a rewritten step names."""
+    new = {n: size for n, size in step.sizes.items() if n not in sizes.names}
+    return Sizes({**sizes.names, **new}, sizes.windows) if new else sizes
 
 
 def _new_name(step: Step) -> str:
@@ -103,5 +128,5 @@ def adjoints(planned: PlannedStep) -> tuple[PlannedStep | None, PlannedStep | No
     found = []
     for index in (0, 1):
         step = adjoint(planned.step, index)
-        found.append(None if step is None else planned.replanned(step))
+        found.append(None if step is None else planned.replanned(*equivalents(step)))
     return found[0], found[1]

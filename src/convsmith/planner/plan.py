@@ -60,11 +60,12 @@ class PlannedStep:
 
         return adjoints(self)
 
-    def replanned(self, step: Step) -> PlannedStep:
-        """Return the plan of another step for the same target: a gradient of this one.
+    def replanned(self, *steps: Step) -> PlannedStep:
+        """Return the plan of the cheapest of steps that compute the same, for this target."""
+        return min((self._replanned(s) for s in steps), key=lambda p: p.microseconds)
 
-        Where none fits the memory, the lowering that needs the least is taken.
-        """
+    def _replanned(self, step: Step) -> PlannedStep:
+        """Where none fits the memory, the lowering that needs the least is taken."""
         try:
             return _choose(step, self.target, None, limit=self.limit)
         except UnsupportedError:
@@ -73,6 +74,12 @@ class PlannedStep:
         made = _choose(step, self.target, None)
         least = min((c for c in made.choices if c.ok), key=lambda c: c.workspace)
         return replace(made, lowering=least.lowering, limit=self.limit)
+
+    @property
+    def microseconds(self) -> float:
+        """What the chosen lowering is thought to take."""
+        found = next((c for c in self.choices if c.lowering == self.lowering), None)
+        return (found.microseconds if found is not None else None) or 0.0
 
 
 @dataclass(frozen=True, eq=False)
