@@ -21,7 +21,7 @@ from convsmith.problem import solve
 
 MOST_PLANS = 4096
 
-_PLANNED_AS = {("jax", "eager"): "jit"}
+_PLANNED_AS: dict[tuple[str, str | None], str] = {("jax", "eager"): "jit"}
 """Eager calls that are compiled as a whole."""
 
 _OPTIONS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -238,7 +239,7 @@ def _read(x: Tensor, axis: int, segment: Segment) -> Tensor:
 def linear_gradient(function: Any, shape: tuple[int, ...], output_gradient: Tensor) -> Tensor:
     """Return the gradient of a linear function of one tensor."""
     argument = torch.zeros(shape, dtype=output_gradient.dtype, device=output_gradient.device)
-    _, pull = torch.func.vjp(function, argument)
+    pull = torch.func.vjp(function, argument)[1]
     return pull(output_gradient)[0]
 
 
@@ -316,6 +317,10 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
+MOST_TAPS_OF_CHANNELS_FIRST = 64
+"""Beyond, the CPU's depthwise kernels take up to 30 times as long unless channels are innermost."""
+
+
 def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the convolution of a canonical form; channels-last data is a view."""
     *taps, groups, depth, features = shape
@@ -335,6 +340,8 @@ def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tenso
     # One group: a permutation of the kernel as it usually comes, and no reshape.
     dense_order = (rank, rank + 1) if form.transposed else (rank + 1, rank)
     dense_order = (*dense_order, *range(rank))
+    spread_out = form.channels_first and form.depthwise and rank == 2
+    spread_out = spread_out and math.prod(taps) > MOST_TAPS_OF_CHANNELS_FIRST
     last = None if form.channels_first else (0, rank + 1, *range(1, rank + 1))
     back = (0, *range(2, rank + 2), 1)
 
@@ -352,6 +359,8 @@ def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tenso
         else:
             if widths is not None:
                 x = pad(x, widths, 0.0)  # type: ignore[arg-type]
+            if spread_out and not x.is_cuda:
+                x = x.contiguous(memory_format=torch.channels_last)
             y = _CONV[rank](x, weight, None, strides, inside, dilations, groups)  # type: ignore[arg-type]
         return y if last is None else y.permute(back)
 
