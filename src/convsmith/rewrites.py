@@ -12,6 +12,9 @@ from convsmith.geometry import Pads
 from convsmith.problem import Place, SizedWindow
 from convsmith.steps import Step
 
+EXCHANGED = "exchanged"
+"""Note of a step whose kernel is an output's gradient: much larger than kernels are made for."""
+
 
 def equivalents(step: Step) -> list[Step]:
     """Return a step, and those that compute exactly the same result from the same operands."""
@@ -23,6 +26,7 @@ def equivalents(step: Step) -> list[Step]:
             found.append(read[0])
     exchanged = exchange_roles(step) if len(step.operands) == 2 else None
     if exchanged is not None and not exchanged[1] and all(map(_exact, exchanged[0].input_windows)):
+        exchanged[0].notes[EXCHANGED] = True
         found.append(exchanged[0])
     return found
 

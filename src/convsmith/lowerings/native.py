@@ -27,6 +27,7 @@ from convsmith.lowerings.base import Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import reduce
 from convsmith.lowerings.tensors import crop_or_extend, permute, reshape, size_product
 from convsmith.problem import Place, SizedWindow
+from convsmith.rewrites import EXCHANGED
 from convsmith.steps import Step, assumed, elements
 
 name = "native"
@@ -311,7 +312,9 @@ def features(step: Step, target: Target) -> Features:
         assumed(n) for n in (form.groups, form.depth_size, form.features_size)
     )
     macs = float(step.macs)
-    if form.transposed:
+    if EXCHANGED in step.notes:
+        macs_by_class = {"macs.exchanged": macs}
+    elif form.transposed:
         # XLA fills the strides with zeros and multiplies those too.
         spread = _spread(form) if target.mode in ("xla", "jit") else 0.0
         kind = "depthwise" if form.depthwise else "grouped" if groups > 1 else "dense"

@@ -44,6 +44,7 @@ _DEFAULTS = {
     "macs.products": 1 / 20_000,
     "macs.accumulated": 1 / 8_000,
     "macs.stacked": 1 / 4_000,
+    "macs.exchanged": 1 / 700,
     "macs.butterflies": 1 / 4_000,
     "macs.spectra": 1 / 16_000,
     "bytes.passes": 5 / 20_000,
