@@ -23,6 +23,9 @@ ESTIMATED, MEASURED = "estimated", "measured"
 
 ITEM_SIZE = {"float64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2}
 
+TRUSTED = 0.85
+"""The backend's own convolution wins where estimates say that another is hardly faster."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -273,8 +276,11 @@ def _choose(
     modest = MANY * (operand_bytes(step, target) + output_bytes(step, target))
 
     def cost(choice: Choice) -> float:
-        dear = choice.source == ESTIMATED and choice.workspace - held > modest
-        return (choice.microseconds or 0.0) * (DEAR if dear else 1.0)
+        if choice.source != ESTIMATED:
+            return choice.microseconds or 0.0
+        dear = choice.workspace - held > modest
+        trusted = choice.lowering == "native"
+        return (choice.microseconds or 0.0) * (DEAR if dear else TRUSTED if trusted else 1.0)
 
     best = min(measured or free, key=cost, default=None)
     if best is None:
