@@ -404,7 +404,10 @@ ARGUMENTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         {"padding_mode": (("edge", "renormalize"), "edge")},
         ("mixes 'renormalize' with another mode", "expected", 'Try: padding_mode="renormalize"'),
     ),
-    ({"lowering": "fft"}, ("lowering='fft': is unknown; expected None or one of", "Try: lower")),
+    (
+        {"lowering": "winograd"},
+        ("lowering='winograd': is unknown; expected None or one of", "Try: lower"),
+    ),
     ({"groups": 0}, ("groups=0: is too small; expected", "Try: groups=1")),
     ({"data_format": "NHWC"}, ("data_format='NHWC': is unknown; expected one", "Try: data_form")),
 ]
