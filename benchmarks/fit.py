@@ -48,9 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     if path.exists():
         data = json.loads(path.read_text())
     print(f"{'':34}{'cases':>6}{'median':>9}{'95th':>9}{'worst':>9}   of time / best, held out")
-    for sweep in options.sweeps:
-        record = json.loads(sweep.read_text())
-        place = f"{record['backend']}/{record['mode']}/{record['device']}"
+    for place, record in records(options.sweeps).items():
         table: dict[str, Any] = {"machine": record["machine"], "cases": len(record["rows"])}
         for direction in (costs.FORWARD, costs.TRAINING):
             found = cases(record, direction)
@@ -73,6 +71,19 @@ def main(arguments: list[str] | None = None) -> None:
     data["tables"] = dict(sorted(data["tables"].items()))
     write_text(path, json.dumps(data, indent=1) + "\n")
     print(f"kept in {path}")
+
+
+def records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return the sweeps by backend, mode and device, the rows of several files together."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        record = json.loads(path.read_text())
+        place = f"{record['backend']}/{record['mode']}/{record['device']}"
+        if place in found:
+            found[place]["rows"].extend(record["rows"])
+        else:
+            found[place] = record
+    return found
 
 
 def cases(record: Mapping[str, Any], direction: str) -> list[Case]:

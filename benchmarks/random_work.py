@@ -11,6 +11,9 @@ from typing import Any
 MOST_ENTRIES = 4_000_000
 """Entries of the largest operand or result."""
 
+LARGE = (1_000_000, 16_000_000)
+"""The same for large work, which no cache holds, and the least."""
+
 Shape = tuple[int, ...]
 
 
@@ -239,21 +242,22 @@ FAMILIES: tuple[tuple[Callable[[_Draw], Work], float, float], ...] = (
 """How to draw, the weight of the family, and the most multiply-adds of a case."""
 
 
-def draw(seed: int, number: int) -> Work:
-    """Return case `number` of a seed."""
+def draw(seed: int, number: int, *, large: bool = False) -> Work:
+    """Return case `number` of a seed; `large` ones go beyond the processor's caches."""
     import convsmith as cs
     from convsmith.errors import ConvsmithError
 
-    source = random.Random(f"{seed}/{number}")
+    source = random.Random(f"{seed}/{number}/large" if large else f"{seed}/{number}")
+    least_entries, most_entries = LARGE if large else (0, MOST_ENTRIES)
     make, _, most = source.choices(FAMILIES, [weight for _, weight, _ in FAMILIES])[0]
     while True:
         work = make(_Draw(source))
-        if max(prod(s) for s in work.shapes) > MOST_ENTRIES:
+        if not least_entries <= max(prod(s) for s in work.shapes) <= most_entries:
             continue
         try:
             plan = cs.plan(work.pattern, *work.shapes, **work.arguments)
         except ConvsmithError:
             continue
         sized = prod(n or 1 for n in plan.output_shape)
-        if plan.macs <= most and sized <= MOST_ENTRIES:
+        if plan.macs <= most * (5 if large else 1) and sized <= most_entries:
             return work

@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after this time; call again"
     )
+    parser.add_argument("--large", action="store_true", help="work that no cache holds")
     parser.add_argument("--threads", default="2")
     parser.add_argument("--forward-only", action="store_true", help="no gradients: half the time")
     options = parser.parse_args(arguments)
@@ -59,7 +60,9 @@ def sweep(options: argparse.Namespace) -> None:
         import torch
 
         torch.set_num_threads(int(options.threads))
-    path = options.output or RESULTS / f"sweep-{options.backend}-{options.mode}.json"
+    path = options.output or RESULTS / (
+        f"sweep-{options.backend}-{options.mode}{'-large' if options.large else ''}.json"
+    )
     record: dict[str, Any] = {
         "version": VERSION,
         "backend": options.backend,
@@ -80,7 +83,7 @@ def sweep(options: argparse.Namespace) -> None:
     for number in track(range(options.count), label, console=Console(stderr=True)):
         if time.monotonic() > end:
             break
-        work = draw(options.seed, number)
+        work = draw(options.seed, number, large=options.large)
         candidates, skipped = lowerings(work, options.mode)
         row = rows.get(number)
         if row is not None and set(candidates) <= {*row["forward"], *row["failed"]}:

@@ -47,6 +47,7 @@ _DEFAULTS = {
     "macs.exchanged": 1 / 700,
     "macs.butterflies": 1 / 4_000,
     "macs.spectra": 1 / 16_000,
+    "bytes.beyond_cache": 0.0,
     "bytes.passes": 5 / 20_000,
     "bytes.strided": 5 / 20_000,
     "bytes.products": 3 / 20_000,

@@ -16,6 +16,9 @@ from convsmith.lowerings.amounts import (
 )
 from convsmith.steps import Step
 
+CACHE = 8_000_000
+"""Bytes that caches hold, to the order of magnitude; what is beyond costs extra."""
+
 
 def features(name: str, step: Step, target: Target) -> Features:
     """Return amounts by name: ``calls``, ``bytes``, ``macs``, each also with ``.detail``.
@@ -29,13 +32,13 @@ def features(name: str, step: Step, target: Target) -> Features:
         1.0
     """
     own = getattr(LOWERINGS[name], "features", None)
-    if own is not None:
-        return own(step, target)
-    return {
-        "calls": 1.0,
-        "bytes": operand_bytes(step, target) + output_bytes(step, target),
-        "macs.matmul" if sums_products(step) else "macs": float(step.macs),
-    }
+    moved = operand_bytes(step, target) + output_bytes(step, target)
+    kind = "macs.matmul" if sums_products(step) else "macs"
+    amounts = (
+        {"calls": 1.0, "bytes": moved, kind: float(step.macs)} if own is None else own(step, target)
+    )
+    beyond = max(moved + workspace(name, step, target) - CACHE, 0.0)
+    return {**amounts, "bytes.beyond_cache": beyond}
 
 
 def workspace(name: str, step: Step, target: Target) -> int:
