@@ -18,6 +18,10 @@ from convsmith.steps import Step
 name = "native_gradient"
 
 
+XLA_LOSS = 300.0
+"""How many times longer XLA takes on a CPU for the gradient of a grouped convolution."""
+
+
 def supports(step: Step, target: Target) -> Support:
     """Whatever is the gradient of a convolution that the backend has."""
     if not target.dtype.startswith(("float", "bfloat")):
@@ -70,7 +74,12 @@ def features(step: Step, target: Target) -> Features:
     """Those of the convolution: the multiply-adds are the same, their price is fitted."""
     forward = _forward(step)
     assert isinstance(forward, Step)
-    return native.features(forward, target)
+    amounts = native.features(forward, target)
+    grouped = amounts.pop("macs.grouped", None)
+    if grouped is None:
+        return amounts
+    by_xla = target.mode in ("xla", "jit") and target.device == "cpu"
+    return {**amounts, "macs.grouped_gradient": grouped * (XLA_LOSS if by_xla else 1.0)}
 
 
 def workspace(step: Step, target: Target) -> int:
