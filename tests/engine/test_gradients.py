@@ -190,6 +190,8 @@ EVERY = {
     "per sample": ("b i (h+kh), b kh i o -> b o h", (3, 4, 7), (3, 3, 4, 2), {"padding": (1, 1)}),
     "transposed": ("b h w c, kh kw c -> b (2h+kh) (w+kw) c", (2, 5, 4, 3), (3, 2, 3), {}),
     "true": ("b (h-kh) c, kh c m -> b h (c m)", (2, 9, 3), (4, 3, 2), {"padding": (2, 1)}),
+    "one channel each": ("b (h+kh) c, kh c m -> b h (c m)", (2, 7, 3), (3, 3, 1), {}),
+    "one channel": ("b (h+kh) i, kh i o -> b h o", (2, 7, 1), (3, 1, 4), {}),
     "correlation": ("b h c, b (h+d) c -> b h d", (2, 5, 3), (2, 8, 3), {"d": 4}),
 }
 
@@ -255,3 +257,12 @@ def test_gradients_where_a_window_is_carried_through_a_step() -> None:
 def test_a_gradient_of_something_summed_alone_is_left_to_the_backend() -> None:
     (planned,) = cs.plan("b (h+kh) c j, kh c -> b h c", (1, 5, 2, 3), (2, 2)).steps
     assert adjoint(planned.step, 0) is None
+
+
+def test_an_axis_with_one_entry_makes_no_matrix_product() -> None:
+    plain = cs.plan("b (h+kh) (w+kw) c, kh kw c -> b h w c", (8, 56, 56, 96), (3, 3, 96))
+    layers = cs.plan("b (h+kh) (w+kw) c, kh kw c m -> b h w (c m)", (8, 56, 56, 96), (3, 3, 96, 1))
+    for one, other in zip(plain.steps[0].adjoints, layers.steps[0].adjoints, strict=True):
+        assert one is not None
+        assert other is not None
+        assert one.lowering == other.lowering

@@ -71,7 +71,8 @@ def sums_products(step: Step) -> bool:
     taps = {w.tap for w in step.input_windows}
     if taps & set(step.output):
         return False
-    return bool((names[0] & names[1]) - set(step.output) - taps)
+    summed = (names[0] & names[1]) - set(step.output) - taps
+    return any(step.sizes[n] != 1 for n in summed)
 
 
 class Matrices(NamedTuple):

@@ -85,6 +85,9 @@ def _arrange(step: Step, loops: bool) -> Arrangement | str:
             step, reversed_names = exchanged
             windows = step.input_windows
             plain = _shared_summed(step)
+    if exchanged is None:
+        # An axis with one entry is indexed away, so that it is no sum of products.
+        plain = [n for n in _shared_summed(step) if step.sizes[n] == 1]
     kept = tuple(dict.fromkeys(w.tap for w in windows if w.tap in step.output))
     if kept and len(step.operands) < 2:
         return f"taps '{kept[0]}' of a single operand are kept in the output"
@@ -116,11 +119,13 @@ def _multiplies_matrices(step: Step) -> bool:
     one, other = _names(step, 0), _names(step, 1)
     taps = {w.tap for w in step.input_windows}
     output = {n for p in step.output for n in place_names(p)}
-    inside = (one & other) - taps - output
+    inside = {n for n in (one & other) - taps - output if step.sizes[n] != 1}
     return bool(inside and (one - other - taps) & output and (other - one - taps) & output)
 
 
 def _shared_summed(step: Step) -> list[str]:
+    if len(step.operands) < 2:
+        return []
     taps = {w.tap for w in step.input_windows}
     both = _names(step, 0) & _names(step, 1)
     plain = [p for p in step.operands[0] if isinstance(p, str)]

@@ -99,7 +99,7 @@ def _find(step: Step) -> tuple[tuple[str, ...], Step] | str:
     if not names:
         return "no axis is shared by both operands and the output"
     summed = (sides[0] & sides[1]) - output
-    if not summed and not (sides[0] - shared and sides[1] - shared):
+    if not _wide(step, summed) and not all(_wide(step, side - shared) for side in sides):
         return "an entry has no channels to sum over"
     inner = replace(
         step,
@@ -108,6 +108,11 @@ def _find(step: Step) -> tuple[tuple[str, ...], Step] | str:
         notes={},
     )
     return names, inner
+
+
+def _wide(step: Step, names: set[str]) -> bool:
+    """Whether there is more than one entry along these axes together."""
+    return any(step.sizes[n] != 1 for n in names)
 
 
 def features(step: Step, target: Target) -> Features:
