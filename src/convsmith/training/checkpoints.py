@@ -16,8 +16,8 @@ from typing import Any
 import keras
 
 from convsmith.errors import ArgumentError, DataError, compose
+from convsmith.files import remove_partial, write_text
 from convsmith.training import model_file
-from convsmith.training.files import remove_partial, write_text
 from convsmith.training.report import Row
 from convsmith.training.settings import Settings
 

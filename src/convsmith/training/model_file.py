@@ -14,7 +14,7 @@ import numpy as np
 
 import convsmith.layers  # noqa: F401  (registers the layers that a file may name)
 from convsmith.errors import DataError, compose
-from convsmith.training.files import replacing
+from convsmith.files import replacing
 
 _EXTRA = "convsmith.json"
 

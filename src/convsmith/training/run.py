@@ -16,9 +16,9 @@ import numpy as np
 
 from convsmith import plots
 from convsmith.errors import DataError, UnsupportedError, compose
+from convsmith.files import replacing, write_text
 from convsmith.training import classifier, datasets, model_file
 from convsmith.training.checkpoints import RESULT_FILES, Checkpoints
-from convsmith.training.files import replacing, write_text
 from convsmith.training.report import QUIET, Reporter, Row
 from convsmith.training.settings import Settings
 

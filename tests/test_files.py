@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convsmith.training.files import remove_partial, replacing, write_text
+from convsmith.files import remove_partial, replacing, write_text
 
 pytestmark = pytest.mark.backend_free
 
