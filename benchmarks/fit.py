@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--worst", type=int, default=0, help="show this many of the worst choices")
     options = parser.parse_args(arguments)
     os.environ.setdefault("KERAS_BACKEND", "jax")
+    from convsmith.files import write_text
     from convsmith.planner import costs
-    from convsmith.training.files import write_text
 
     path = options.output or Path(costs.__file__).with_name(costs.FILE)
     data = {"version": costs.VERSION, "tables": {}}
@@ -49,24 +49,23 @@ def main(arguments: list[str] | None = None) -> None:
         data = json.loads(path.read_text())
     print(f"{'':34}{'cases':>6}{'median':>9}{'95th':>9}{'worst':>9}   of time / best, held out")
     for place, record in records(options.sweeps).items():
-        table: dict[str, Any] = {"machine": record["machine"], "cases": len(record["rows"])}
-        for direction in (costs.FORWARD, costs.TRAINING):
-            found = cases(record, direction)
-            if not found:
-                continue
-            prior = priors(record)
-            scores = held_out(found, prior)
-            print(f"{place + ' ' + direction:34}{len(found):6}{quality(scores)}")
-            unfitted = [ratio(case, {}, prior) for case in found]
-            print(f"{'  by the defaults':34}{'':6}{quality(unfitted)}")
-            worst = sorted(zip(scores, found, strict=True), key=lambda s: -s[0])
-            for score, case in worst[: options.worst]:
-                print(f"    {score:6.2f}  {case.label}")
-                print(f"            {dict(case.times)}")
-            table[direction] = {
+        found, prior = cases(record), priors(record)
+        scores = held_out(found, prior)
+        print(f"{place:34}{len(found):6}{quality(scores)}")
+        unfitted = [ratio(case, {}, prior) for case in found]
+        print(f"{'  by the defaults':34}{'':6}{quality(unfitted)}")
+        worst = sorted(zip(scores, found, strict=True), key=lambda s: -s[0])
+        for score, case in worst[: options.worst]:
+            print(f"    {score:6.2f}  {case.label}")
+            print(f"            {dict(case.times)}")
+        table = {
+            "machine": record["machine"],
+            "cases": len(record["rows"]),
+            "constants": {
                 name: {k: float(f"{c:.4g}") for k, c in sorted(constants.items())}
                 for name, constants in fit(found, prior).items()
-            }
+            },
+        }
         data["tables"][place] = table
     data["tables"] = dict(sorted(data["tables"].items()))
     write_text(path, json.dumps(data, indent=1) + "\n")
@@ -86,7 +85,7 @@ def records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def cases(record: Mapping[str, Any], direction: str) -> list[Case]:
+def cases(record: Mapping[str, Any]) -> list[Case]:
     """Return the rows of a sweep with the amounts that lowerings state for them."""
     import convsmith as cs
     from convsmith.lowerings import LOWERINGS, Target
@@ -95,11 +94,13 @@ def cases(record: Mapping[str, Any], direction: str) -> list[Case]:
     target = Target(record["backend"], record["mode"], record["device"], "float32")
     found: list[Case] = []
     for row in record["rows"]:
-        times = {n: t for n, t in row.get(direction, {}).items() if n in LOWERINGS}
-        if len(times) < 2:
-            continue
         plan = cs.plan(row["pattern"], *map(tuple, row["shapes"]), **row["arguments"])
         (planned,) = plan.steps
+        # A recorded lowering may have gone, or be refused today.
+        able = {n for n, one in LOWERINGS.items() if one.supports(planned.step, target).ok}
+        times = {n: t for n, t in row["forward"].items() if n in able}
+        if len(times) < 2:
+            continue
         amounts = {name: features(name, planned.step, target) for name in times}
         label = f"{row['number']} {row['family']}: {row['pattern']} {row['shapes']}"
         found.append(Case(label, amounts, times))

@@ -34,7 +34,6 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--large", action="store_true", help="work that no cache holds")
     parser.add_argument("--threads", default="2")
-    parser.add_argument("--forward-only", action="store_true", help="no gradients: half the time")
     options = parser.parse_args(arguments)
     os.environ["KERAS_BACKEND"] = options.backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -50,9 +49,9 @@ def sweep(options: argparse.Namespace) -> None:
 
     from benchmarks._measure import RESULTS, machine
     from benchmarks.random_work import draw
+    from convsmith.files import write_text
     from convsmith.lowerings.backend import current
     from convsmith.lowerings.running import MODES
-    from convsmith.training.files import write_text
 
     if options.mode not in MODES[options.backend]:
         raise SystemExit(f"--mode {options.mode}: expected one of {MODES[options.backend]}")
@@ -126,13 +125,13 @@ def lowerings(work: Any, mode: str) -> tuple[list[str], dict[str, str]]:
 
 
 def measure(work: Any, names: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Return microseconds of each lowering, forward and with gradients."""
+    """Return microseconds of each lowering; gradients are cases of their own, being steps."""
     mode, seconds = options.mode, options.repeat_seconds
     import keras
     import numpy as np
 
     import convsmith as cs
-    from convsmith.lowerings.running import in_mode, wait, with_gradients
+    from convsmith.lowerings.running import in_mode, wait
     from convsmith.planner.tune import time_in_turns
 
     random = np.random.default_rng(0)
@@ -143,19 +142,16 @@ def measure(work: Any, names: list[str], options: argparse.Namespace) -> dict[st
     def call(function: Any) -> Any:
         return wait(function(*operands))
 
-    result: dict[str, Any] = {"failed": {}, "first_call_seconds": {}}
-    for direction in ("forward",) if options.forward_only else ("forward", "training"):
-        candidates: dict[str, Any] = {}
-        for name in names:
-            run = partial(_convolve, cs.conv, work, name)
-            run = with_gradients(run) if direction == "training" else run
-            candidates[name] = partial(call, in_mode(run, mode))
-        timing = time_in_turns(candidates, seconds)
-        result[direction] = {n: round(t, 2) for n, t in timing.microseconds.items()}
-        result["failed"].update(timing.failed)
-        result["first_call_seconds"][direction] = {
-            n: round(t, 3) for n, t in timing.first_call_seconds.items()
-        }
+    candidates = {
+        name: partial(call, in_mode(partial(_convolve, cs.conv, work, name), mode))
+        for name in names
+    }
+    timing = time_in_turns(candidates, seconds)
+    result: dict[str, Any] = {
+        "failed": timing.failed,
+        "first_call_seconds": {n: round(t, 3) for n, t in timing.first_call_seconds.items()},
+        "forward": {n: round(t, 2) for n, t in timing.microseconds.items()},
+    }
     if mode != "eager":
         keras.backend.clear_session(free_memory=True)
         _forget_compiled()

@@ -13,6 +13,7 @@ from convsmith.dtypes import adopt, host_dtype, result_dtype, sum_dtype
 from convsmith.errors import ArgumentError, DtypeError, UnsupportedError, compose
 from convsmith.lowerings import Target
 from convsmith.lowerings.backend import current
+from convsmith.lowerings.running import MODES
 from convsmith.lowerings.tensors import dtype_name
 from convsmith.notation import parse
 from convsmith.operands import check_dtype, shape_of, to_tensors
@@ -211,9 +212,8 @@ def plan(
         pattern: as in `conv`.
         *operands: tensors, arrays, or plain shapes (tuples of ints and None).
         dtype: dtype of operands given as shapes; Keras's default float unless given.
-        mode: "eager", "graph", "xla" (TensorFlow), "jit" (JAX, also when called
-            eagerly), "eager", "compiled" (PyTorch); the mode of
-            this call unless given.
+        mode: "eager", "graph", "xla" (TensorFlow), "jit" (JAX, whose eager calls are compiled,
+            too), "eager", "compiled" (PyTorch); the mode of this call unless given.
         padding: this and all others as in `conv`.
 
     Returns:
@@ -232,11 +232,8 @@ def plan(
         default if isinstance(x, tuple) else dtype_name(x) if hasattr(x, "dtype") else host_dtype(x)
         for x in operands
     ]
-    modes = {
-        "tensorflow": ("eager", "graph", "xla"),
-        "jax": ("eager", "jit"),
-        "torch": ("eager", "compiled"),
-    }[current().NAME]
+    mode = _PLANNED_AS.get((current().NAME, mode), mode)
+    modes = MODES[current().NAME]
     if mode is not None and mode not in modes:
         raise ArgumentError(
             compose(
@@ -252,7 +249,7 @@ def plan(
         pattern,
         shapes,
         dtypes,
-        _PLANNED_AS.get((current().NAME, mode), mode) or current().mode(()),
+        mode or current().mode(()),
         padding,
         padding_mode,
         padding_value,

@@ -31,7 +31,7 @@ def test_the_constants_are_data_of_the_package() -> None:
         backend, mode, _ = place.split("/")
         assert mode in EVERY_MODE[backend]
         assert table["cases"] >= 30, place
-        for name, constants in table[costs.FORWARD].items():
+        for name, constants in table["constants"].items():
             assert all(np.isfinite(c) and c >= 0 for c in constants.values()), (place, name)
 
 
@@ -58,7 +58,7 @@ def test_an_estimate_is_amounts_times_constants(monkeypatch: pytest.MonkeyPatch)
     step, target = plan.steps[0].step, plan.target
     place = f"{BACKEND}/{MODES[0]}/{target.device}"
     amounts = features("unfold", step, target)
-    table = {place: {costs.FORWARD: {"unfold": dict.fromkeys(amounts, 0.0) | {"calls": 7.0}}}}
+    table = {place: {"constants": {"unfold": dict.fromkeys(amounts, 0.0) | {"calls": 7.0}}}}
     monkeypatch.setattr(costs, "tables", lambda: table)
     assert costs.estimate("unfold", step, target) == pytest.approx(7.0 * amounts["calls"])
     # What nobody fitted has its default.

@@ -22,6 +22,10 @@ class Support(NamedTuple):
 YES = Support(True)
 
 
+XLA_MODES = ("xla", "jit")
+"""Execution modes that XLA compiles: it runs loops, and its CPU convolutions are its own."""
+
+
 @dataclass(frozen=True)
 class Target:
     """Where a plan will run: backend, execution mode, kind of device and dtype of the sums."""
@@ -32,9 +36,14 @@ class Target:
     dtype: str
 
     @property
+    def by_xla(self) -> bool:
+        """Whether XLA compiles the computation."""
+        return self.mode in XLA_MODES
+
+    @property
     def compiled(self) -> bool:
         """Whether a compiler will fuse elementwise passes."""
-        return self.mode in ("xla", "jit", "compiled")
+        return self.by_xla or self.mode == "compiled"
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def supports(step: Step, target: Target) -> Support:
     count = size_product(assumed(step.sizes[n]) for n in names)
     if target.mode == "eager" and count > MOST_UNROLLED:
         return Support(False, f"{count} entries are too many to call one by one")
-    if any(lowering.supports(inner, target).ok for lowering in INNER):
-        return YES
-    return Support(False, "no lowering computes one entry")
+    if _inner_lowering(inner, target) is None:
+        return Support(False, "no lowering computes one entry")
+    return YES
 
 
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
@@ -49,7 +49,8 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     backend = current()
     dtype = dtype_name(operands[0])
     target = Target(backend.NAME, backend.mode(operands), backend.device(), dtype)
-    lowering = next(one for one in INNER if one.supports(inner, target).ok)
+    lowering = _inner_lowering(inner, target)
+    assert lowering is not None
     counts = [sizes.of(n) for n in names]
     fronts = [
         _in_front(x, side, names, sizes) for x, side in zip(operands, step.operands, strict=True)
@@ -75,6 +76,10 @@ def _in_front(x: Tensor, side: tuple[Place, ...], names: tuple[str, ...], sizes:
         n if n is not None else sizes.of(p) for n, p in zip(shape[len(names) :], rest, strict=True)
     ]
     return reshape(x, [size_product(sizes.of(n) for n in names), *tail])
+
+
+def _inner_lowering(inner: Step, target: Target) -> Lowering | None:
+    return next((one for one in INNER if one.supports(inner, target).ok), None)
 
 
 def _looped(step: Step) -> tuple[tuple[str, ...], Step] | str:
@@ -121,7 +126,8 @@ def features(step: Step, target: Target) -> Features:
     assert not isinstance(looped, str)
     names, inner = looped
     count = float(size_product(assumed(step.sizes[n]) for n in names))
-    lowering = next(one for one in INNER if one.supports(inner, target).ok)
+    lowering = _inner_lowering(inner, target)
+    assert lowering is not None
     own: Features = lowering.features(inner, target)  # type: ignore[attr-defined]
     products = {k: v * count for k, v in own.items() if k.startswith("macs")}
     return {

@@ -316,7 +316,7 @@ def features(step: Step, target: Target) -> Features:
         macs_by_class = {"macs.exchanged": macs}
     elif form.transposed:
         # XLA fills the strides with zeros and multiplies those too.
-        spread = _spread(form) if target.mode in ("xla", "jit") else 0.0
+        spread = _spread(form) if target.by_xla else 0.0
         kind = "depthwise" if form.depthwise else "grouped" if groups > 1 else "dense"
         kind = "volume" if form.rank > 2 else kind
         macs_by_class = {f"macs.transposed_{kind}": macs, "macs.spread": macs * spread}

@@ -24,7 +24,7 @@ from convsmith.lowerings.amounts import (
 )
 from convsmith.lowerings.arrangement import Arrangement, arrange
 from convsmith.lowerings.backend import current
-from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
+from convsmith.lowerings.base import XLA_MODES, YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.blocks import Block, blocks, body_size
 from convsmith.lowerings.contract import broadcasts, contract, plus, reduce_to, times
 from convsmith.lowerings.sides import Round, Side, Taken
@@ -39,15 +39,13 @@ MOST_TAPS = 1024
 MOST_COMPILED_TAPS = 128
 """The same for bodies of loops and for what a compiler gets to fuse."""
 
-LOOPING_MODES = ("xla", "jit")
-
 
 def supports(step: Step, target: Target) -> Support:
     """Windows that are read, or can be; taps that are summed, or kept by two operands."""
-    arranged = arrange(step, target.mode in LOOPING_MODES)
+    arranged = arrange(step, target.by_xla)
     if isinstance(arranged, str):
         return Support(False, arranged)
-    unrolled = unrolled_taps(arranged, target.mode in LOOPING_MODES)
+    unrolled = unrolled_taps(arranged, target.by_xla)
     most = MOST_COMPILED_TAPS if target.compiled else MOST_TAPS
     if unrolled > most:
         return Support(False, f"{unrolled} taps would be unrolled, more than {most}")
@@ -64,7 +62,7 @@ def unrolled_taps(arranged: Arrangement, loops: bool) -> int:
 
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     """Sum over taps of (slice of the data) times (entry of the kernel)."""
-    loops = current().mode(operands) in LOOPING_MODES
+    loops = current().mode(operands) in XLA_MODES
     arranged = arrange(step, loops)
     assert isinstance(arranged, Arrangement)
     return _Pass(arranged, sizes, operands, loops).result()
@@ -203,12 +201,13 @@ class _Pass:
 
 def features(step: Step, target: Target) -> Features:
     """One pass a tap: fused into one where a compiler does, a matrix product where one is due."""
-    loops = target.mode in LOOPING_MODES
+    loops = target.by_xla
     arranged = arrange(step, loops)
     assert isinstance(arranged, Arrangement)
     arranged_step = arranged.step
-    taps = prod(map(assumed, arranged.counts)) * prod(arranged.count(t) for t in arranged.kept)
-    passes = taps * output_bytes(arranged_step, target) / _kept(arranged)
+    kept = _kept(arranged)
+    taps = kept * prod(map(assumed, arranged.counts))
+    passes = taps * output_bytes(arranged_step, target) / kept
     amounts = {
         "calls": 1.0,
         "calls.taps": float(min(taps, unrolled_taps(arranged, loops))),
@@ -238,7 +237,7 @@ def _kept(arranged: Arrangement) -> int:
 
 def workspace(step: Step, target: Target) -> int:
     """Return the bytes of the padded copy, and of one term where no compiler fuses it away."""
-    arranged = arrange(step, target.mode in LOOPING_MODES)
+    arranged = arrange(step, target.by_xla)
     if isinstance(arranged, str):
         return 0
     fused = target.compiled and (arranged.exchanged or not sums_products(arranged.step))

@@ -11,7 +11,7 @@ import numpy as np
 
 from convsmith.errors import ArgumentError, UnsupportedError, compose
 from convsmith.lowerings import LOWERINGS, Target
-from convsmith.lowerings.amounts import operand_bytes, output_bytes
+from convsmith.lowerings.amounts import item_size, operand_bytes, output_bytes
 from convsmith.planner import wisdom
 from convsmith.planner.costs import estimate
 from convsmith.planner.features import workspace
@@ -20,8 +20,6 @@ from convsmith.problem import Problem, Size, SizedWindow
 from convsmith.steps import Step, contraction_steps, elements, needs_real_pads, written_window
 
 ESTIMATED, MEASURED = "estimated", "measured"
-
-ITEM_SIZE = {"float64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2}
 
 TRUSTED = 0.85
 """The backend's own convolution wins where estimates say that another is hardly faster."""
@@ -81,8 +79,7 @@ class PlannedStep:
     @property
     def microseconds(self) -> float:
         """What the chosen lowering is thought to take."""
-        found = next((c for c in self.choices if c.lowering == self.lowering), None)
-        return (found.microseconds if found is not None else None) or 0.0
+        return self.chosen.microseconds or 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +121,7 @@ class Plan:
     @cached_property
     def bytes(self) -> int:
         """Bytes of operands and result."""
-        item = ITEM_SIZE.get(self.dtype, 4)
+        item = item_size(self.dtype)
         shapes = (*self.problem.shapes, self.output_shape)
         return item * sum(elements(s) for s in shapes)
 
