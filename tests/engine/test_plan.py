@@ -102,6 +102,10 @@ def test_plans_are_found_again(monkeypatch: Any) -> None:
     from convsmith import engine
 
     x, kernel = keras.ops.ones((1, 7, 2)), keras.ops.ones((3, 2, 2))
-    cs.conv("b (h+kh) i, kh i o -> b h o", x, kernel)
-    monkeypatch.setattr(engine, "_new_plan", None)
-    cs.conv("b (h+kh) i, kh i o -> b h o", x, kernel)
+    first = cs.conv("b (h+kh) i, kh i o -> b h o", x, kernel)
+    monkeypatch.setattr(engine, "_new_plan", None)  # Planning again would fail.
+    again = cs.conv("b (h+kh) i, kh i o -> b h o", x, kernel)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(again), np.full((1, 5, 2), 6.0))
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(again)
+    )
