@@ -90,6 +90,7 @@ def conv_case(layer_class: type[Any], shape: tuple[int, ...], **kwargs: Any) -> 
 _SHAPED = ("filters", "kernel_size")
 
 _FILTER = [[1.0, 2.0, 0.5], [-1.0, 0.25, 3.0]]
+_OUTER = np.outer([1.0, 2.0, -1.0], [0.5, 1.0])
 _BANK = np.arange(12.0).reshape(2, 3, 2) / 7 - 1
 _MIXING = np.arange(36.0).reshape(2, 3, 3, 2) / 9 - 2
 
@@ -184,6 +185,14 @@ CASES: dict[str, LayerCase] = {
     ),
     "fixed conv2d trainable": LayerCase(
         layers.FixedConv2D, {"kernel": _FILTER, "trainable": True}, (2, 6, 7, 3)
+    ),
+    "fixed conv2d separated": LayerCase(
+        layers.FixedConv2D,
+        {"kernel": _OUTER, "separable": True, "padding": 1, "padding_mode": "reflect"},
+        (2, 6, 7, 3),
+        pattern_reference(
+            "b (h+kh) (w+kw) c, kh kw -> b h w c", _OUTER, padding=1, padding_mode="reflect"
+        ),
     ),
     "fixed conv2d no channels": LayerCase(
         layers.FixedConv2D,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import keras
@@ -18,22 +20,36 @@ from convsmith.lowerings.tensors import dtype_name
 from convsmith.notation import parse
 from convsmith.operands import check_dtype, shape_of, to_tensors
 from convsmith.planner import Plan, make_plan, wisdom
+from convsmith.planner.plan import TRUSTED
 from convsmith.problem import solve
+from convsmith.separation import Separation, separation
 
 MOST_PLANS = 4096
+
+SEPARABLE = "separable"
+"""Forces a kernel to be taken apart, whatever it costs."""
+
+FEWER = 2
+"""By how much lines must multiply less: what two passes cost isn't known to better than that."""
+
+MOST_ENTRIES = 2**16
+"""Larger kernels aren't looked at: that would take longer than it saves."""
 
 _PLANNED_AS: dict[tuple[str, str | None], str] = {("jax", "eager"): "jit"}
 """Eager calls that are compiled as a whole."""
 
-_OPTIONS = (
-    "padding",
-    "padding_mode",
-    "padding_value",
-    "semiring",
-    "accumulate_dtype",
-    "lowering",
-    "max_workspace_bytes",
-)
+
+class Options(NamedTuple):
+    """The arguments of `conv` beside pattern, operands and sizes, in its order."""
+
+    padding: Any = "valid"
+    padding_mode: Any = "constant"
+    padding_value: float | None = None
+    semiring: str = "sum_product"
+    accumulate_dtype: str | None = None
+    lowering: str | None = None
+    max_workspace_bytes: int | None = None
+
 
 _plans: dict[Any, Callable[..., Any]] = {}
 """What runs the plan of each call that was made."""
@@ -94,30 +110,8 @@ def conv(
     """
     backend = current()
     tensors = operands
-    if not all(map(backend.is_tensor, operands)):
-        if any(isinstance(x, keras.KerasTensor) for x in operands):
-            return _symbolic(
-                pattern,
-                operands,
-                {
-                    "padding": padding,
-                    "padding_mode": padding_mode,
-                    "padding_value": padding_value,
-                    "semiring": semiring,
-                    "accumulate_dtype": accumulate_dtype,
-                    "lowering": lowering,
-                    "max_workspace_bytes": max_workspace_bytes,
-                    **sizes,
-                },
-            )
-        tensors = to_tensors(operands)
-    mode = backend.mode(tensors)
-    # Compilers that rewrite or follow Python must not enter the planning.
-    compute = _compute if mode in ("eager", "jit") else _compute_opaque
-    return compute(
-        tensors,
-        mode,
-        pattern,
+    # A plain tuple: the compilers that `_compute_opaque` hides from know no other.
+    options = (
         padding,
         padding_mode,
         padding_value,
@@ -125,24 +119,35 @@ def conv(
         accumulate_dtype,
         lowering,
         max_workspace_bytes,
-        sizes,
     )
+    if not all(map(backend.is_tensor, operands)):
+        if any(isinstance(x, keras.KerasTensor) for x in operands):
+            arguments = {**Options(*options)._asdict(), **sizes}
+            return PatternOperation(pattern, arguments)(*operands)
+        tensors = to_tensors(operands)
+        mode = backend.mode(tensors)
+        if mode != "compiled":  # torch.compile can't look into arrays.
+            separate = _separated if mode in ("eager", "jit") else _separated_opaque
+            dtypes = [dtype_name(x) for x in tensors]
+            found = separate(pattern, tensors, operands, dtypes, mode, options, sizes)
+            if found is not None:
+                pattern, operands, options = found
+                tensors = to_tensors(operands)
+    mode = backend.mode(tensors)
+    # Compilers that rewrite or follow Python must not enter the planning.
+    compute = _compute if mode in ("eager", "jit") else _compute_opaque
+    return compute(tensors, mode, pattern, options, sizes)
 
 
 def _compute(
     tensors: tuple[Any, ...],
     mode: str,
     pattern: str,
-    padding: Any,
-    padding_mode: Any,
-    padding_value: float | None,
-    semiring: str,
-    accumulate_dtype: str | None,
-    lowering: str | None,
-    max_workspace_bytes: int | None,
+    options: tuple[Any, ...],
     sizes: Mapping[str, int],
 ) -> Any:
     shapes = current().shapes(tensors)
+    padding, padding_mode, *others = options
     key = (
         pattern,
         shapes,
@@ -150,11 +155,7 @@ def _compute(
         mode,
         padding if isinstance(padding, (str, int)) else _frozen(padding),
         padding_mode if isinstance(padding_mode, str) else _frozen(padding_mode),
-        padding_value,
-        semiring,
-        accumulate_dtype,
-        lowering,
-        max_workspace_bytes,
+        *others,
         tuple(sizes.items()) if sizes else (),
     )
     try:
@@ -163,23 +164,14 @@ def _compute(
         found, key = None, None  # Something unhashable: planning says what is wrong with it.
     if found is None:
         dtypes = [dtype_name(x) for x in tensors]
-        options = (
-            padding,
-            padding_mode,
-            padding_value,
-            semiring,
-            accumulate_dtype,
-            lowering,
-            max_workspace_bytes,
-        )
         try:
-            made = _new_plan(pattern, list(shapes), dtypes, mode, *options, sizes)
+            made = _new_plan(pattern, list(shapes), dtypes, mode, options, sizes)
         except UnsupportedError:
             # PyTorch leaves sizes open that it knows, such as the taps of a kernel.
             known = current().known_shapes(tensors)
             if known == shapes:
                 raise
-            made, key = _new_plan(pattern, list(known), dtypes, mode, *options, sizes), None
+            made, key = _new_plan(pattern, list(known), dtypes, mode, options, sizes), None
         found = made.bound(dtypes)
         if key is not None:
             if len(_plans) >= MOST_PLANS:
@@ -226,12 +218,7 @@ def plan(
         >>> plan("b (h+kh) i, kh i o -> b h o", (None, 5, 1), (2, 1, 4)).output_shape
         (None, 4, 4)
     """
-    shapes = [shape_of(x) for x in operands]
     default = dtype or keras.backend.floatx()
-    dtypes = [
-        default if isinstance(x, tuple) else dtype_name(x) if hasattr(x, "dtype") else host_dtype(x)
-        for x in operands
-    ]
     mode = _PLANNED_AS.get((current().NAME, mode), mode)
     modes = MODES[current().NAME]
     if mode is not None and mode not in modes:
@@ -245,11 +232,8 @@ def plan(
             argument="mode",
             value=mode,
         )
-    return _new_plan(
-        pattern,
-        shapes,
-        dtypes,
-        mode or current().mode(()),
+    chosen = mode or current().mode(())
+    options = Options(
         padding,
         padding_mode,
         padding_value,
@@ -257,8 +241,29 @@ def plan(
         accumulate_dtype,
         lowering,
         max_workspace_bytes,
-        sizes,
     )
+    dtypes = _dtypes(operands, default)
+    found = None
+    if chosen != "compiled":
+        found = _separated(pattern, operands, operands, dtypes, chosen, options, sizes)
+    if found is not None:
+        pattern, operands, options = found
+        dtypes = _dtypes(operands, default)
+    return _new_plan(pattern, [shape_of(x) for x in operands], dtypes, chosen, options, sizes)
+
+
+def _dtypes(operands: tuple[Any, ...], default: str) -> list[str]:
+    """Return the dtypes that operands will have as tensors; shapes have the default."""
+    hosts = (np.ndarray, np.generic, list)
+    known = [
+        None if isinstance(x, hosts) else default if isinstance(x, tuple) else dtype_name(x)
+        for x in operands
+    ]
+    own = [d for d in known if d is not None]
+    return [
+        d or (adopt(host_dtype(x), own) if own else host_dtype(x))
+        for d, x in zip(known, operands, strict=True)
+    ]
 
 
 def explain(pattern: str, *operands: Any, **arguments: Any) -> None:
@@ -280,45 +285,51 @@ def _new_plan(
     shapes: list[tuple[int | None, ...]],
     dtypes: list[str],
     mode: str,
-    padding: Any,
-    padding_mode: Any,
-    padding_value: float | None,
-    semiring: str,
-    accumulate_dtype: str | None,
-    lowering: str | None,
-    max_workspace_bytes: int | None,
+    options: Sequence[Any],
     sizes: Mapping[str, int],
 ) -> Plan:
-    if _recorder is not None:
-        _recorder.append(
-            _Call(
-                pattern,
-                tuple(shapes),
-                tuple(dtypes),
-                padding,
-                padding_mode,
-                padding_value,
-                semiring,
-                accumulate_dtype,
-                lowering,
-                max_workspace_bytes,
-                tuple(sizes.items()),
-            )
+    given = Options(*options)
+    if given.lowering == SEPARABLE:
+        raise UnsupportedError(
+            compose(
+                f"lowering={SEPARABLE!r}",
+                f"can't take the kernel of '{pattern}' apart",
+                expected="a kernel that is an outer product of lines, given as a NumPy array or "
+                f"list of at most {MOST_ENTRIES:,} finite real numbers, and float32 or float64 "
+                "sums, not under torch.compile",
+                fix="the sum of convolutions with the lines of convsmith.kernels.separate",
+            ),
+            argument="lowering",
+            value=given.lowering,
         )
+    if _recorder is not None:
+        call = _Call(pattern, tuple(shapes), tuple(dtypes), given, tuple(sizes.items()))
+        _recorder.append(call)
+    return _made_plan(pattern, shapes, dtypes, mode, given, sizes)
+
+
+def _made_plan(
+    pattern: str,
+    shapes: list[tuple[int | None, ...]],
+    dtypes: list[str],
+    mode: str,
+    given: Options,
+    sizes: Mapping[str, int],
+) -> Plan:
     spec = parse(pattern, sizes)
     problem = solve(
         pattern,
         spec,
         shapes,
-        padding=padding,
-        padding_mode=padding_mode,
-        padding_value=padding_value,
-        semiring=semiring,
+        padding=given.padding,
+        padding_mode=given.padding_mode,
+        padding_value=given.padding_value,
+        semiring=given.semiring,
         sizes=sizes,
     )
     result = result_dtype(tuple(dtypes))
-    sums = sum_dtype(result, accumulate_dtype)
-    if accumulate_dtype is not None and current().held_dtype(sums) != sums:
+    sums = sum_dtype(result, given.accumulate_dtype)
+    if given.accumulate_dtype is not None and current().held_dtype(sums) != sums:
         raise DtypeError(
             compose(
                 f"accumulate_dtype={sums!r}",
@@ -329,13 +340,16 @@ def _new_plan(
             argument="accumulate_dtype",
             value=sums,
         )
-    check_dtype(result, problem, padding_value)
+    check_dtype(result, problem, given.padding_value)
     backend = current()
     target = Target(backend.NAME, mode, backend.device(), sums)
-    limits: Any = {"lowering": lowering, "max_workspace_bytes": max_workspace_bytes}
+    limits: Any = {
+        "lowering": given.lowering,
+        "max_workspace_bytes": given.max_workspace_bytes,
+    }
     made = make_plan(problem, target, dtype=result, compute_dtype=sums, **limits)
     native = all(s.lowering == "native" for s in made.steps)
-    if native and sums != result and accumulate_dtype is None and made.steps:
+    if native and sums != result and given.accumulate_dtype is None and made.steps:
         # The backends' own convolutions sum half precision in float32 by themselves.
         target = Target(backend.NAME, mode, backend.device(), result)
         kept = make_plan(problem, target, dtype=result, compute_dtype=result, **limits)
@@ -344,26 +358,125 @@ def _new_plan(
     return made
 
 
+class _Separated(NamedTuple):
+    """A call whose kernel was taken apart."""
+
+    pattern: str
+    operands: tuple[Any, ...]
+    options: tuple[Any, ...]
+
+
+_separates: dict[Any, tuple[int, ...] | None] = {}
+"""For calls as they were made: the kernel's flat shape if taking it apart is estimated to pay."""
+
+
+def _separated(
+    pattern: str,
+    tensors: tuple[Any, ...],
+    operands: tuple[Any, ...],
+    dtypes: list[str],
+    mode: str,
+    options: tuple[Any, ...],
+    sizes: Mapping[str, int],
+) -> _Separated | None:
+    """Return the call with the kernel taken apart where its numbers are known and that pays.
+
+    Only kernels that are one outer product, up to what direct summation rounds away. Halves would
+    be rounded in between.
+    """
+    given = Options(*options)
+    form = separation(pattern)
+    if form is None or len(operands) <= form.index or given.semiring != "sum_product":
+        return None
+    if given.lowering not in (None, SEPARABLE):
+        return None
+    kernel = _known_numbers(operands[form.index])
+    dtype = result_dtype(tuple(dtypes))
+    if kernel is None or dtype not in ("float32", "float64") or given.accumulate_dtype is not None:
+        return None
+    shapes = [shape_of(x) for x in tensors]
+    key = (pattern, tuple(shapes), dtype, mode, _frozen(options), tuple(sizes.items()))
+    try:
+        flat = _separates.get(key, ())
+    except TypeError:
+        return None  # Something unhashable: planning says what is wrong with it.
+    if flat == ():
+        if len(_separates) >= MOST_PLANS:
+            _separates.clear()
+        flat = _separates[key] = _flat_if_faster(form, pattern, shapes, dtype, mode, given, sizes)
+    if flat is None:
+        return None
+    lines = _lines(form, kernel.tobytes(), kernel.dtype.str, flat, dtype)
+    if lines is None:
+        return None
+    free = given._replace(lowering=None)
+    return _Separated(form.pattern, form.operands(operands, lines), free)
+
+
+def _flat_if_faster(
+    form: Separation,
+    pattern: str,
+    shapes: list[tuple[int | None, ...]],
+    dtype: str,
+    mode: str,
+    options: Options,
+    sizes: Mapping[str, int],
+) -> tuple[int, ...] | None:
+    """Return the kernel's flat shape if its lines are estimated to be faster, or are forced."""
+    free = options._replace(lowering=None)
+    direct = _made_plan(pattern, shapes, [dtype] * len(shapes), mode, free, sizes)
+    flat = tuple(direct.sizes[n] or 0 for n in form.names)
+    if options.lowering is not None:
+        return flat
+    multiplied = sum(map(prod, form.line_shapes(flat)))
+    if FEWER * multiplied > prod(flat):
+        return None
+    lines = form.operands(tuple(shapes), form.line_shapes(flat))
+    try:
+        made = _made_plan(form.pattern, list(lines), [dtype] * len(lines), mode, free, sizes)
+    except UnsupportedError:  # It takes more memory than is allowed.
+        return None
+    return flat if made.microseconds < TRUSTED * direct.microseconds else None
+
+
+@lru_cache(maxsize=256)
+def _lines(
+    form: Separation, data: bytes, dtype: str, shape: tuple[int, ...], wanted: str
+) -> tuple[np.ndarray, ...] | None:
+    """Return the lines of a kernel that is one outer product."""
+    kernel = np.frombuffer(data, dtype).reshape(shape)
+    if not np.isfinite(kernel).all():
+        return None
+    terms = form.exact_terms(kernel, float(np.finfo(wanted).eps))
+    if terms is None or len(terms) > 1:
+        return None
+    return tuple(line.astype(wanted) for line in terms[0])
+
+
+def _known_numbers(x: Any) -> np.ndarray | None:
+    """Return the entries of an operand that is no tensor, if they are few and real."""
+    if not isinstance(x, np.ndarray | list):
+        return None
+    array = np.asarray(x)
+    return array if array.dtype.kind in "fiub" and 0 < array.size <= MOST_ENTRIES else None
+
+
+_separated_opaque = current().opaque(_separated)
+
+
 class _Call(NamedTuple):
     """The arguments of a call that was planned: enough to plan it again."""
 
     pattern: str
     shapes: tuple[tuple[int | None, ...], ...]
     dtypes: tuple[str, ...]
-    padding: Any
-    padding_mode: Any
-    padding_value: float | None
-    semiring: str
-    accumulate_dtype: str | None
-    lowering: str | None
-    max_workspace_bytes: int | None
+    options: Options
     sizes: tuple[tuple[str, int], ...]
 
     def __call__(self, mode: str) -> Plan:
         """Return the plan of the call in a mode."""
-        pattern, shapes, dtypes, *options, sizes = self
-        arguments: Any = (*options, dict(sizes))
-        return _new_plan(pattern, list(shapes), list(dtypes), mode, *arguments)
+        pattern, shapes, dtypes, options, sizes = self
+        return _new_plan(pattern, list(shapes), list(dtypes), mode, options, dict(sizes))
 
 
 _recorder: list[_Call] | None = None
@@ -389,7 +502,7 @@ def recording() -> Iterator[list[_Call]]:
 
 
 # What was measured since, or forgotten, may change what is chosen.
-wisdom.watchers.append(_plans.clear)
+wisdom.watchers.extend([_plans.clear, _separates.clear])
 
 
 def _frozen(value: Any) -> Any:
@@ -398,10 +511,6 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return (type(value).__name__, *(_frozen(v) for v in value))
     return value
-
-
-def _symbolic(pattern: str, operands: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
-    return PatternOperation(pattern, arguments)(*operands)
 
 
 @keras.saving.register_keras_serializable(package="convsmith")
@@ -436,10 +545,12 @@ class PatternOperation(keras.Operation):
             else adopt(host_dtype(x), own)
             for x in operands
         ]
-        options = {k: v for k, v in self.arguments.items() if k in _OPTIONS}
-        sizes = {k: v for k, v in self.arguments.items() if k not in _OPTIONS}
-        mode = current().mode(())
-        made = _new_plan(self.pattern, shapes, dtypes, mode, **options, sizes=sizes)
+        given = {k: v for k, v in self.arguments.items() if k in Options._fields}
+        sizes = {k: v for k, v in self.arguments.items() if k not in Options._fields}
+        options = Options(**given)
+        if options.lowering == SEPARABLE:
+            options = options._replace(lowering=None)  # What is taken apart has the same shape.
+        made = _new_plan(self.pattern, shapes, dtypes, current().mode(()), options, sizes)
         return keras.KerasTensor(made.output_shape, dtype=made.dtype)
 
     def get_config(self) -> dict[str, Any]:

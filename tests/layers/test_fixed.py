@@ -162,3 +162,94 @@ def test_a_kernel_larger_than_the_padded_input_is_refused() -> None:
         layer(IMAGE)
     with pytest.raises(ShapeError, match="axis 'height': the kernel is larger"):
         layer.compute_output_shape((None, 6, None, 3))
+
+
+LINE = np.hanning(13)[1:-1]
+BLUR = np.outer(LINE, LINE)
+BIG_IMAGE = np.random.default_rng(3).uniform(-1, 1, (2, 14, 15, 3)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arguments", "shapes"),
+    [
+        (BLUR, {}, [(1, 11), (1, 11)]),
+        (np.stack([BLUR, 2 * BLUR, -BLUR], -1), {}, [(1, 11), (1, 11, 3)]),
+        (BLUR[..., None, None], {"channel_axis": None}, [(1, 11), (1, 11, 1)]),
+        (BLUR[..., None, None] * np.arange(1, 7.0).reshape(3, 2), {}, [(1, 11), (1, 11, 3, 2)]),
+        (BLUR + 3 * np.eye(11)[5], {"separable": True}, [(2, 11), (2, 11)]),
+        (BLUR, {"separable": True, "trainable": True}, [(1, 11), (1, 11)]),
+        ("box", {"separable": True}, None),
+    ],
+)
+def test_separated_kernels_give_what_whole_ones_give(
+    kernel: Any, arguments: dict[str, Any], shapes: list[tuple[int, ...]] | None
+) -> None:
+    common = {"padding": "same", "padding_mode": "reflect", "strides": (2, 1), **arguments}
+    layer = layers.FixedConv2D(kernel, **common)
+    whole = layers.FixedConv2D(kernel, **{**common, "separable": False})
+    assert layer.separable is True
+    assert whole.separable is False
+    if shapes is not None:
+        assert [tuple(w.shape) for w in layer.weights] == shapes
+        assert [w.name for w in layer.weights] == ["kernel_height", "kernel_width"]
+    inputs = BIG_IMAGE[..., 0] if "channel_axis" in arguments else BIG_IMAGE
+    expected = as_numpy(whole(inputs))
+    np.testing.assert_allclose(as_numpy(layer(inputs)), expected, atol=1e-5 * abs(expected).max())
+    np.testing.assert_allclose(as_numpy(layer.kernel), as_numpy(whole.kernel), atol=1e-5)
+    again = layers.FixedConv2D.from_config(json.loads(json.dumps(layer.get_config())))
+    np.testing.assert_array_equal(as_numpy(again(inputs)), as_numpy(layer(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arguments"),
+    [
+        ("sobel_x", {}),  # Small: as many passes as it saves.
+        (BLUR + np.eye(11), {}),
+        (BLUR, {"trainable": True}),
+        (BLUR, {"dtype": "bfloat16"}),
+        (BLUR, {"separable": False}),
+    ],
+)
+def test_kernels_that_stay_whole(kernel: Any, arguments: dict[str, Any]) -> None:
+    layer = layers.FixedConv2D(kernel, **arguments)
+    assert layer.separable is False
+    assert [w.name for w in layer.weights] == ["kernel"]
+
+
+def test_lines_may_lose_as_much_as_the_user_allows() -> None:
+    noisy = BLUR + 1e-3 * np.random.default_rng(0).normal(size=BLUR.shape)
+    layer = layers.FixedConv2D(noisy, separable=0.01)
+    assert layer.weights[0].shape[0] == 1
+    lost = np.linalg.norm(as_numpy(layer.kernel) - noisy) / np.linalg.norm(noisy)
+    assert 0 < lost <= 0.01
+    assert layer.get_config()["separable"] == 0.01
+
+
+def test_volumes_and_signals() -> None:
+    cube = BLUR[..., None] * LINE
+    layer = layers.FixedConv3D(cube, padding="same")
+    assert [tuple(w.shape) for w in layer.weights] == [(1, 11)] * 3
+    np.testing.assert_allclose(as_numpy(layer.kernel), cube, atol=1e-6)
+    assert len(layers.FixedConv1D(LINE, separable=True).weights) == 1
+
+
+def test_separated_kernels_train_and_round_halves_once() -> None:
+    layer = layers.FixedConv2D(BLUR, separable=True, trainable=True)
+    model = keras.Sequential([layer])
+    model.compile("sgd", "mse")
+    before = [as_numpy(w) for w in layer.weights]
+    model.fit(BIG_IMAGE, np.zeros((2, 4, 5, 3), "float32"), verbose=0)
+    assert all(
+        np.abs(as_numpy(w) - b).max() > 0 for w, b in zip(layer.weights, before, strict=True)
+    )
+    half = layers.FixedConv2D(BLUR, dtype="mixed_bfloat16")
+    assert half.separable is True
+    expected = as_numpy(layers.FixedConv2D(BLUR, separable=False)(BIG_IMAGE))
+    outputs = as_numpy(keras.ops.cast(half(BIG_IMAGE), "float32"))
+    np.testing.assert_allclose(outputs, expected, atol=2**-7 * abs(expected).max())
+
+
+@pytest.mark.parametrize("share", [-0.1, float("nan"), float("inf")])
+def test_a_tolerance_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ArgumentError, match=r"separable=.*number from 0 on"):
+        layers.FixedConv2D(BLUR, separable=share)

@@ -3,17 +3,21 @@
 An axis that the data and the output share is *batch*; data, kernel and output: *group*; data and
 kernel: *depth* (summed channels); kernel and output: *features*. One kernel per sample is thereby
 a grouped convolution over the batch, and depthwise one with no depth.
+
+An axis of the batch that stands among the spatial ones stays there, *idle*: a spatial axis with one
+tap. Moving it away takes longer than the convolution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 from keras import ops
 
+from convsmith.geometry import Pads
 from convsmith.lowerings.amounts import (
     LANES,
     Features,
@@ -31,6 +35,12 @@ from convsmith.rewrites import EXCHANGED
 from convsmith.steps import Step, assumed, elements
 
 name = "native"
+
+IDLE = "1"
+"""The tap of an idle axis: no name."""
+
+MOST_RANK = 2
+"""Up to how many spatial axes an idle one is worth it: volumes have slower kernels, or none."""
 
 NARROW = 64
 """Fewer products of channels than this don't fill the vectors of a matrix product."""
@@ -52,6 +62,20 @@ class Form:
     groups: int | None
     depth_size: int | None
     features_size: int | None
+    idle: tuple[Place, ...] = ()
+    """Neighbouring places that are one more spatial axis, whose window has the tap `IDLE`."""
+
+    def data_places(self, window: SizedWindow) -> tuple[Place, ...]:
+        """Return the places of the data that a window is."""
+        if window.tap == IDLE:
+            return self.idle
+        return (window.position if self.transposed else window,)
+
+    def output_places(self, window: SizedWindow) -> tuple[Place, ...]:
+        """Return the places of the output that a window is."""
+        if window.tap == IDLE:
+            return self.idle
+        return (window if self.transposed else window.position,)
 
     @property
     def rank(self) -> int:
@@ -68,7 +92,7 @@ def supports(step: Step, target: Target) -> Support:
     """One data operand with every window, one kernel with every tap, nothing unusual."""
     if step.semiring != "sum_product":
         return Support(False, f"the backend has no convolution over {step.semiring}")
-    form = analyze(step)
+    form = _form(step)
     if isinstance(form, str):
         return Support(False, form)
     return current().conv_support(form, target)
@@ -80,6 +104,55 @@ def analyze(step: Step) -> Form | str:
     if form is None:
         form = step.notes[name] = _analyze(step)
     return form
+
+
+def _form(step: Step) -> Form | str:
+    """Return the parts of the axes with those that stay in place idle."""
+    key = f"{name} form"
+    form = step.notes.get(key)
+    if form is None:
+        form = analyze(step)
+        form = step.notes[key] = form if isinstance(form, str) else _with_idle(form, step)
+    return form
+
+
+def _with_idle(form: Form, step: Step) -> Form:
+    data, output = step.operands[form.data], step.output
+    order = {place: index for index, place in enumerate(data)}
+    # A batch at the front is merged for nothing; so are channels that share a kernel at the end.
+    front = next((i for i, p in enumerate(data) if p not in form.batch), len(data))
+    inside = [p for p in form.batch if order[p] >= front]
+    last = max(order[p] for w in form.windows for p in form.data_places(w))
+    behind = [p for p in form.shared if order[p] > last]
+    if not inside and len(behind) > 1:
+        inside = behind[:-1]
+    run = sorted(inside, key=order.__getitem__)
+    places = [order[p] for p in run]
+    if not run or places != list(range(places[0], places[-1] + 1)) or form.rank >= MOST_RANK:
+        return form
+    if [p for p in output if p in run] != run:
+        return form
+    sizes = [step.size(p) for p in run]
+    size = None if any(n is None for n in sizes) else prod(n or 0 for n in sizes)
+    alike = form.windows[0]
+    # As dilated as the others, which changes nothing for one tap and everything for some kernels.
+    window = SizedWindow(
+        IDLE, IDLE, 1, alike.dilation, False, size, size, 1, Pads(0, 0), "valid", alike.mode
+    )
+    windows = [*form.windows, window]
+    form = replace(form, idle=tuple(run))
+    windows.sort(key=lambda w: order[form.data_places(w)[0]])
+    shared = tuple(p for p in form.shared if p not in run)
+    group = tuple(p for p in form.group if p not in run)
+    groups = [step.size(p) for p in group]
+    return replace(
+        form,
+        windows=tuple(windows),
+        batch=tuple(p for p in form.batch if p not in run),
+        shared=shared,
+        group=group,
+        groups=None if any(n is None for n in groups) else prod(n or 0 for n in groups),
+    )
 
 
 def _analyze(step: Step) -> Form | str:
@@ -212,7 +285,7 @@ def bind(step: Step, sizes: Sizes) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _bound(step: Step, sizes: Sizes) -> Callable[[Tensor, Tensor], Tensor]:
-    form = analyze(step)
+    form = _form(step)
     assert isinstance(form, Form)
     moves = _moves(form, step, sizes)
     to_data, to_kernel = moves.data.unless_idle, moves.kernel.unless_idle
@@ -252,33 +325,33 @@ def _moves(form: Form, step: Step, sizes: Sizes) -> Moves:
             return [*form.batch, *channels, *spatial]
         return [*form.batch, *spatial, *channels]
 
-    spatial: list[Place] = [w.position if form.transposed else w for w in form.windows]
+    spatial = [p for w in form.windows for p in form.data_places(w)]
     channels = [*form.group, *form.depth]
-    batch, middle = merged(form.batch), [sizes.of(p) for p in spatial]
+    batch, middle = merged(form.batch), [merged(form.data_places(w)) for w in form.windows]
     shape = (
         (batch, merged(channels), *middle)
         if form.channels_first
         else (batch, *middle, merged(channels))
     )
-    single = len(form.batch) == 1 and len(channels) == 1
+    single = len(form.batch) == 1 and len(channels) == 1 and len(form.idle) < 2
     data = _move(
         step.operands[form.data], laid_out(channels, spatial), (), None if single else shape
     )
 
-    taps = [w.tap for w in form.windows]
+    live = [w for w in form.windows if w.tap != IDLE]
     own_group = [p for p in form.group if p not in form.shared]
-    order = [*taps, *own_group, *form.depth, *form.features]
-    flipped = tuple(i for i, w in enumerate(form.windows) if w.flipped)
+    order = [*(w.tap for w in live), *own_group, *form.depth, *form.features]
+    flipped = tuple(i for i, w in enumerate(live) if w.flipped)
     counts = [w.taps for w in form.windows]
     copies, features = merged(form.shared), merged(form.features)
     expanded = (*counts, 1, 1, features) if form.shared else None
     kernel = _move(step.operands[1 - form.data], order, flipped, expanded)
     groups = copies if form.shared else merged(form.group)
 
-    written: list[Place] = [w if form.transposed else w.position for w in form.windows]
+    written = [p for w in form.windows for p in form.output_places(w)]
     outward = [*form.group, *form.features]
     natural = laid_out(outward, written)
-    plain = len(form.batch) == 1 and len(outward) == 1
+    plain = len(form.batch) == 1 and len(outward) == 1 and len(form.idle) < 2
     return Moves(
         data=data,
         kernel=kernel,
@@ -306,7 +379,7 @@ def _move(
 
 def features(step: Step, target: Target) -> Features:
     """Multiply-adds by class: backends have kernels of very different speed for each."""
-    form = analyze(step)
+    form = _form(step)
     assert isinstance(form, Form)
     groups, depth, columns = (
         assumed(n) for n in (form.groups, form.depth_size, form.features_size)
@@ -349,7 +422,7 @@ def features(step: Step, target: Target) -> Features:
 
 def workspace(step: Step, target: Target) -> int:
     """Return the bytes of the transposed copies; what the backend itself takes isn't known."""
-    form = analyze(step)
+    form = _form(step)
     return int(_moved_bytes(form, step, target)) if isinstance(form, Form) else 0
 
 
@@ -367,8 +440,8 @@ def _spread(form: Form) -> float:
 
 def _moved_bytes(form: Form, step: Step, target: Target) -> float:
     """Return the bytes of data and result that must be transposed, or are in an odd layout."""
-    spatial = [w.position if form.transposed else w for w in form.windows]
-    written = [w if form.transposed else w.position for w in form.windows]
+    spatial = [p for w in form.windows for p in form.data_places(w)]
+    written = [p for w in form.windows for p in form.output_places(w)]
     channels, outward = [*form.group, *form.depth], [*form.group, *form.features]
 
     def natural(axes: Sequence[Place], own: Sequence[Place]) -> list[Place]:

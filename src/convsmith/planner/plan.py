@@ -131,6 +131,11 @@ class Plan:
         return max((s.chosen.workspace for s in self.steps), default=0)
 
     @property
+    def microseconds(self) -> float:
+        """What all steps are thought to take."""
+        return sum(s.microseconds for s in self.steps)
+
+    @property
     def lowering(self) -> str:
         """The lowering of the steps that have windows, joined by '+' when they differ."""
         windowed = [s for s in self.steps if s.step.input_windows or s.step.output_windows]
