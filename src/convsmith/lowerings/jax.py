@@ -156,6 +156,10 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
+PLANES = False
+"""Grouped convolutions are fastest with all channels innermost."""
+
+
 def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the convolution of a canonical form, whatever its layout."""
     return partial(_conv, form, shape)

@@ -195,6 +195,9 @@ def _analyze(step: Step) -> Form | str:
         batch = [p for p in batch if p not in shared]
     channels = [*group, *shared, *depth]
     firsts = bool(channels) and all(x.index(c) < first for c in channels)
+    if group and not batch and x.index(group[0]) < first:
+        # A kernel per sample: the samples are in front already.
+        firsts = firsts or current().PLANES
 
     def size_of(names: list[Place]) -> int | None:
         sizes = [step.size(n) for n in names]

@@ -284,6 +284,10 @@ def _depthwise_op(form: Form) -> bool:
 Convolve = Callable[[Tensor, Tensor], Tensor]
 
 
+PLANES = False
+"""Grouped convolutions are fastest with all channels innermost."""
+
+
 def conv(form: Form, shape: tuple[int, ...]) -> Convolve:
     """Return the convolution of a canonical form; 1-D is 2-D with one row."""
     rank = form.rank

@@ -317,6 +317,9 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
+PLANES = True
+"""Grouped convolutions are fastest plane by plane, channels first."""
+
 MOST_TAPS_OF_CHANNELS_FIRST = 64
 """Beyond, the CPU's depthwise kernels take up to 30 times as long unless channels are innermost."""
 
