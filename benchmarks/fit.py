@@ -176,7 +176,7 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
     loss = np.where(present, times - times.min(axis=1, keepdims=True), 0.0)
 
     def objective(logarithms: Any) -> tuple[float, Any]:
-        constants = np.exp(logarithms)
+        constants = np.exp(np.clip(logarithms, -80, 80))
         total = np.maximum(amounts @ constants, 1e-3)
         estimate = np.where(present, np.log(total), np.inf)
         weights = np.exp(-(estimate - estimate.min(axis=1, keepdims=True)) / CLOSE)

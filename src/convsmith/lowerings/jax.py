@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from jax import lax
 from convsmith.lowerings.base import YES, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
 from convsmith.lowerings.jax_product import bilinear as bilinear
+from convsmith.lowerings.planes import in_planes
 from convsmith.lowerings.tensors import reshape
 
 if TYPE_CHECKING:
@@ -156,12 +158,14 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
-PLANES = False
-"""Grouped convolutions are fastest with all channels innermost."""
+SAMPLES_FIRST = False
+"""Where a kernel per sample is fastest: with the samples among the channels, innermost."""
 
 
 def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the convolution of a canonical form, whatever its layout."""
+    if device() == "cpu":
+        return in_planes(partial(partial, _conv), form, shape)
     return partial(_conv, form, shape)
 
 
@@ -171,10 +175,6 @@ def _conv(form: Form, shape: tuple[int, ...], x: Tensor, kernel: Tensor) -> Tens
     if groups > 1 and depth > 1:
         kernel = jnp.swapaxes(reshape(kernel, shape), rank, rank + 1)
     kernel = reshape(kernel, (*taps, depth, groups * features))
-    spatial = tuple(range(2, rank + 2)) if form.channels_first else tuple(range(1, rank + 1))
-    channel = 1 if form.channels_first else rank + 1
-    data_spec = (0, channel, *spatial)
-    numbers = lax.ConvDimensionNumbers(data_spec, (rank + 1, rank, *range(rank)), data_spec)
     if form.transposed:
         kernel = jnp.flip(kernel, axis=tuple(range(rank)))
         pads = [(w.dilation * ((w.taps or 1) - 1),) * 2 for w in form.windows]
@@ -182,46 +182,78 @@ def _conv(form: Form, shape: tuple[int, ...], x: Tensor, kernel: Tensor) -> Tens
     else:
         pads = [tuple(w.pads) for w in form.windows]
         strides, spread = [w.stride for w in form.windows], [1] * rank
-    detour = _unpadded_is_slow(form, x.dtype.name, shape, pads)
-    if detour:
-        pads[-1] = (0, 1)
+    dilations = [w.dilation for w in form.windows]
+    return _convolved(x, kernel, strides, pads, spread, dilations, groups, form.channels_first)
+
+
+def _convolved(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    pads: list[Any],
+    spread: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    channels_first: bool,
+) -> Tensor:
+    """Return XLA's convolution, on a CPU by way of what is fast there."""
+    rank = len(strides)
+    spatial = tuple(range(2, rank + 2)) if channels_first else tuple(range(1, rank + 1))
+    channel = 1 if channels_first else rank + 1
+    data_spec = (0, channel, *spatial)
+    size = None
+    if rank == 2 and groups == 1 and device() == "cpu" and x.dtype.name == "float32":
+        extra = _missing_channels(*kernel.shape[-2:]) if max(spread) == 1 else 0
+        if extra:
+            zero = jnp.zeros((), x.dtype)
+            x = lax.pad(x, zero, [(0, extra if i == channel else 0, 0) for i in range(4)])
+            kernel = lax.pad(kernel, zero, [(0, extra if i == 2 else 0, 0) for i in range(4)])
+        if max(spread) == 1 and _unpadded_is_slow(x, kernel, pads):
+            length, reach = x.shape[spatial[-1]], dilations[-1] * (kernel.shape[1] - 1)
+            size = (length - reach - 1) // strides[-1] + 1
+            pads = [pads[0], (0, 1)]
     y = lax.conv_general_dilated(
         x,
         kernel,
         window_strides=strides,
         padding=pads,  # type: ignore[arg-type]
         lhs_dilation=spread,
-        rhs_dilation=[w.dilation for w in form.windows],
-        dimension_numbers=numbers,
+        rhs_dilation=dilations,
+        dimension_numbers=lax.ConvDimensionNumbers(
+            data_spec, (rank + 1, rank, *range(rank)), data_spec
+        ),
         feature_group_count=groups,
     )
-    if detour:
-        axis = spatial[-1]
-        y = lax.slice_in_dim(y, 0, y.shape[axis] - 1, axis=axis)
-    return y
+    return y if size is None else lax.slice_in_dim(y, 0, size, axis=spatial[-1])
 
 
-LEAST_SLOW_CHANNELS = 32
-"""In and out, from which on XLA's CPU convolution without any pad is the slower one."""
+LEAST_SLOW_CHANNELS = 16
+"""Input channels from which on XLA's CPU convolution without any pad is the slower one."""
+
+LEAST_SLOW_PATCHES = 1_000_000
+"""Entries of all patches from which on that is worth a pad."""
 
 
-def _unpadded_is_slow(form: Form, dtype: str, shape: tuple[int, ...], pads: list[Any]) -> bool:
-    """Whether one pad, and dropping what it adds, makes XLA's CPU convolution up to 4 times faster.
+def _unpadded_is_slow(x: Tensor, kernel: Tensor, pads: list[Any]) -> bool:
+    """Whether one pad, and dropping what it adds, makes XLA's convolution up to 20 times faster.
 
-    docs/decisions/0010-padding-modes-in-one-pass.md has the measurements.
+    docs/decisions/0014-detours-around-slow-convolutions.md has the measurements.
     """
-    *taps, groups, depth, features = shape
+    taps = kernel.shape[:2]
     return (
-        device() == "cpu"
-        and dtype == "float32"
-        and len(taps) == 2
-        and max(taps) > 1
-        and not (form.transposed or form.channels_first)
-        and groups == 1
-        and min(depth, features) >= LEAST_SLOW_CHANNELS
-        and all(w.stride == 1 for w in form.windows)
+        max(taps) > 1
+        and kernel.shape[2] >= LEAST_SLOW_CHANNELS
+        and x.size * math.prod(taps) >= LEAST_SLOW_PATCHES
         and all(tuple(p) == (0, 0) for p in pads)
     )
+
+
+def _missing_channels(depth: int, features: int) -> int:
+    """Return how many channels of zeros make XLA's CPU convolution up to 10 times faster.
+
+    An odd number of them, such as the 3 of colours, misses its fast kernel for few features.
+    """
+    return -depth % 4 if depth % 2 and 1 < depth < 18 and 24 <= features < 64 else 0
 
 
 def sums_halves_wide(target: Target) -> bool:

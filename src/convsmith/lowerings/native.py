@@ -197,7 +197,7 @@ def _analyze(step: Step) -> Form | str:
     firsts = bool(channels) and all(x.index(c) < first for c in channels)
     if group and not batch and x.index(group[0]) < first:
         # A kernel per sample: the samples are in front already.
-        firsts = firsts or current().PLANES
+        firsts = firsts or current().SAMPLES_FIRST
 
     def size_of(names: list[Place]) -> int | None:
         sizes = [step.size(n) for n in names]

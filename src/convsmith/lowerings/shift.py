@@ -228,6 +228,8 @@ def features(step: Step, target: Target) -> Features:
         }
     kind = "strided" if strided(arranged_step) else "passes"
     macs = "macs.stacked" if arranged.kept else "macs.products"
+    if arranged.kept and loops and arranged_step.output_shape[0] == 1:
+        macs = "macs.stacked_alone"  # XLA takes up to 7 times as long for a batch of one.
     return {**amounts, f"bytes.{kind}": passes, macs: vector_macs(arranged_step)}
 
 

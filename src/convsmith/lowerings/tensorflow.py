@@ -13,6 +13,7 @@ from tensorflow.python.ops import control_flow_util
 
 from convsmith.lowerings.base import YES, Product, Support, Target
 from convsmith.lowerings.borders import Border, gathered, pad_each, unpad_each
+from convsmith.lowerings.planes import in_planes
 from convsmith.lowerings.tensors import reshape
 
 if TYPE_CHECKING:
@@ -284,12 +285,19 @@ def _depthwise_op(form: Form) -> bool:
 Convolve = Callable[[Tensor, Tensor], Tensor]
 
 
-PLANES = False
-"""Grouped convolutions are fastest with all channels innermost."""
+SAMPLES_FIRST = False
+"""Where a kernel per sample is fastest: with the samples among the channels, innermost."""
 
 
 def conv(form: Form, shape: tuple[int, ...]) -> Convolve:
-    """Return the convolution of a canonical form; 1-D is 2-D with one row."""
+    """Return the convolution of a canonical form, by way of planes under XLA on a CPU."""
+    if form.rank == 3 and mode(()) == "xla" and device() == "cpu":
+        return in_planes(_conv, form, shape)
+    return _conv(form, shape)
+
+
+def _conv(form: Form, shape: tuple[int, ...]) -> Convolve:
+    """Return TensorFlow's convolution; 1-D is 2-D with one row."""
     rank = form.rank
     strides = [w.stride for w in form.windows]
     dilations = [w.dilation for w in form.windows]

@@ -317,8 +317,8 @@ def conv_support(form: Form, target: Target) -> Support:
     return YES
 
 
-PLANES = True
-"""Grouped convolutions are fastest plane by plane, channels first."""
+SAMPLES_FIRST = True
+"""Where a kernel per sample is fastest: with the samples in front, channels first."""
 
 MOST_TAPS_OF_CHANNELS_FIRST = 64
 """Beyond, the CPU's depthwise kernels take up to 30 times as long unless channels are innermost."""

@@ -1,0 +1,114 @@
+"""Ways around slow convolutions of backends: the same numbers, and really taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convsmith as cs
+from engine_cases import Case
+from engine_runs import BACKEND, MODES, assert_close, tensors, value_and_gradients
+
+IMAGE = "b (h+kh) (w+kw) i, kh kw i o -> b h w o"
+STRIDED = "b (2h+kh) (2w+kw) i, kh kw i o -> b h w o"
+DILATED = "b (h+2kh) (w+2kw) i, kh kw i o -> b h w o"
+FIRST = "b i (h+kh) (w+kw), kh kw i o -> b o h w"
+VOLUME = "b (d+kd) (h+kh) (w+kw) i, kd kh kw i o -> b d h w o"
+
+CASES = {
+    "no pads": Case(IMAGE, ((1, 45, 44, 24), (5, 5, 24, 2))),
+    "no pads, strided": Case(STRIDED, ((1, 46, 45, 24), (5, 5, 24, 2))),
+    "no pads, strided, even": Case(STRIDED, ((1, 47, 46, 24), (5, 5, 24, 2))),
+    "no pads, dilated": Case(DILATED, ((1, 45, 44, 24), (5, 5, 24, 2))),
+    "no pads, channels first": Case(FIRST, ((1, 24, 45, 44), (5, 5, 24, 2))),
+    "three channels": Case(IMAGE, ((2, 7, 6, 3), (3, 3, 3, 24)), {"padding": "same"}),
+    "three channels, strided": Case(STRIDED, ((2, 7, 6, 3), (3, 2, 3, 25))),
+    "three channels first": Case(FIRST, ((2, 3, 7, 6), (3, 3, 3, 24)), {"padding": "same"}),
+    "volume": Case(VOLUME, ((2, 5, 6, 4, 3), (3, 2, 3, 3, 4)), {"padding": "same"}),
+    "volume, channels first": Case(
+        "b i (d+kd) (h+kh) (w+kw), kd kh kw i o -> b o d h w",
+        ((2, 3, 5, 6, 4), (3, 2, 3, 3, 4)),
+        {"padding": "same"},
+    ),
+    "volume, one plane": Case(VOLUME, ((2, 5, 6, 4, 3), (1, 2, 3, 3, 4))),
+    "volume, strided and dilated": Case(
+        "b (2d+3kd) (3h+2kh) (2w+2kw) i, kd kh kw i o -> b d h w o",
+        ((2, 12, 9, 8, 3), (3, 2, 3, 3, 4)),
+        {"padding": (2, 1)},
+    ),
+    "volume, flipped": Case(
+        "b (d-kd) (h+kh) (w+kw) i, kd kh kw i o -> b d h w o", ((2, 5, 6, 4, 3), (3, 2, 3, 3, 4))
+    ),
+    "volume, written": Case(
+        "b d h w i, kd kh kw i o -> b (2d+kd) (h+kh) (w+kw) o", ((2, 3, 4, 4, 3), (3, 2, 3, 3, 4))
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", [m for m in MODES if m != "compiled"])
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients(name: str, mode: str) -> None:
+    case = CASES[name]
+    operands = case.operands()
+    expected = case.expected(operands)
+    cotangent = np.random.default_rng(1).normal(size=expected.shape)
+    y, gradients = value_and_gradients(
+        lambda *xs: cs.conv(case.pattern, *xs, lowering="native", **case.arguments),
+        tensors(operands, "float32"),
+        cotangent,
+        mode,
+    )
+    assert_close(y, expected, "float32", f"{name} in {mode}")
+    for i, wanted in enumerate(case.gradients(operands, cotangent)):
+        assert_close(gradients[i], wanted, "float32", f"{name} in {mode}, gradient {i}")
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="XLA's convolutions as JAX calls them")
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("no pads", "padding=((0, 0), (0, 1))"),
+        ("no pads, strided", "padding=((0, 0), (0, 1))"),
+        ("no pads, channels first", "padding=((0, 0), (0, 1))"),
+        ("three channels", "f32[3,3,4,24]"),
+        ("volume", "f32[10,6,4,3]"),
+    ],
+)
+def test_the_detour_is_taken(name: str, sign: str) -> None:
+    import jax
+
+    def compute(*xs: Any) -> Any:
+        case = CASES[name]
+        return cs.conv(case.pattern, *xs, lowering="native", **case.arguments)
+
+    assert sign in str(jax.make_jaxpr(compute)(*tensors(CASES[name].operands(), "float32")))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA's convolutions as TensorFlow calls them")
+def test_volumes_are_taken_in_planes_under_xla_only() -> None:
+    import tensorflow
+
+    tf: Any = tensorflow
+    case = CASES["volume"]
+    xs = tensors(case.operands(), "float32")
+
+    def compute(*xs: Any) -> Any:
+        return cs.conv(case.pattern, *xs, lowering="native", **case.arguments)
+
+    def convolutions(jit: bool) -> set[str]:
+        graph = tf.function(compute, jit_compile=jit).get_concrete_function(*xs).graph
+        return {op.type for op in graph.get_operations() if op.type.startswith("Conv")}
+
+    assert convolutions(True) == {"Conv2D"}
+    assert convolutions(False) == {"Conv3D"}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_halves_are_not_rounded_after_each_plane(dtype: str) -> None:
+    case = Case(VOLUME, ((1, 11, 3, 3, 64), (9, 3, 3, 64, 2)))
+    operands = case.operands(dtype)
+    y = cs.conv(case.pattern, *tensors(operands, dtype))
+    rounded = [np.asarray(x, "float64") for x in operands]
+    assert_close(y, case.expected(rounded), dtype, "halves")
