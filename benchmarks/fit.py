@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 
 FOLDS = 5
-CLOSE = 0.15
+TAIL = 0.5
+"""How much more a choice counts for each factor e that it takes longer than the best."""
+
+CLOSE = 0.3
 """How far, in logarithms, two estimates must be apart for the choice to be clear."""
 
 Constants = dict[str, float]
@@ -185,9 +188,11 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
         error = np.where(present, np.log(total) - known, 0.0)
         smooth = np.sqrt(1 + (error / 0.3) ** 2) - 1
         moved = logarithms - start
-        value = regret.mean() + 0.05 * smooth.mean() + 0.002 * (moved**2).mean()
+        # The worst choices weigh more: they are what a user notices.
+        value = (regret + TAIL * regret**2).mean() + 0.05 * smooth.mean() + 0.002 * (moved**2).mean()
         # d regret / d estimate = weights * (regret - loss) / CLOSE
         slope = weights * (regret[:, None] - loss) / CLOSE / len(found)
+        slope = slope * (1 + 2 * TAIL * regret[:, None])
         slope = (
             slope
             + 0.05
