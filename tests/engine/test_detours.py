@@ -105,6 +105,22 @@ def test_volumes_are_taken_in_planes_under_xla_only() -> None:
     assert convolutions(False) == {"Conv3D"}
 
 
+@pytest.mark.parametrize("mode", [m for m in MODES if m != "compiled"])
+def test_volumes_whose_height_and_width_are_dilated_differently(mode: str) -> None:
+    """TensorFlow's graphs infer shapes with the two dilations exchanged."""
+    case = Case(
+        "b (d+kd) (h+kh) (w+2kw) i, kd kh kw i o -> b d h w o", ((2, 3, 3, 5, 2), (1, 1, 2, 2, 3))
+    )
+    operands = case.operands()
+    expected = case.expected(operands)
+    y, gradients = value_and_gradients(
+        lambda *xs: cs.conv(case.pattern, *xs), tensors(operands, "float32"), expected, mode
+    )
+    assert_close(y, expected, "float32", mode)
+    for found, wanted in zip(gradients, case.gradients(operands, expected), strict=True):
+        assert_close(found, wanted, "float32", f"gradient in {mode}")
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_halves_are_not_rounded_after_each_plane(dtype: str) -> None:
     case = Case(VOLUME, ((1, 11, 3, 3, 64), (9, 3, 3, 64, 2)))

@@ -237,6 +237,10 @@ def conv_support(form: Form, target: Target) -> Support:
         return Support(False, f"TensorFlow's convolutions have no gradient for {target.dtype}")
     if form.groups is None or form.depth_size is None or form.features_size is None:
         return Support(False, "the number of channels or groups is unknown")
+    if form.rank == 3 and target.mode != "eager":
+        height, width = form.windows[1:]
+        if height.dilation != width.dilation and not form.transposed:
+            return Support(False, "TensorFlow's graphs confuse the dilations of height and width")
     if target.mode == "xla":
         if form.rank == 3 and form.groups > 1:
             return Support(False, "TensorFlow has no grouped 3-D convolution")
