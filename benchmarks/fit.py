@@ -189,9 +189,8 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
         smooth = np.sqrt(1 + (error / 0.3) ** 2) - 1
         moved = logarithms - start
         # The worst choices weigh more: they are what a user notices.
-        value = (
-            (regret + TAIL * regret**2).mean() + 0.05 * smooth.mean() + 0.002 * (moved**2).mean()
-        )
+        value = (regret + TAIL * regret**2).mean()
+        value += 0.05 * smooth.mean() + 0.002 * (moved**2).mean()
         # d regret / d estimate = weights * (regret - loss) / CLOSE
         slope = weights * (regret[:, None] - loss) / CLOSE / len(found)
         slope = slope * (1 + 2 * TAIL * regret[:, None])
