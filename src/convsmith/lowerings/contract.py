@@ -98,7 +98,10 @@ def contract(
     if not merging and (semiring != "sum_product" or (batch and not columns)):
         full = times(semiring, align(a, a_names, order, sizes), align(b, b_names, order, sizes))
         return reduce(semiring, full, tuple(range(len(output), len(order))))
-    if batch and not rows:
+    # The names that the output has first are rows: nothing has to be transposed then.
+    first = [min(map(output.index, side), default=-1) for side in (rows, columns)]
+    upside_down = rows and columns and first[1] < first[0]
+    if upside_down or (batch and not rows):
         rows, columns, a, b, a_names, b_names = columns, rows, b, a, b_names, a_names
     return _merged(a, a_names, b, b_names, output, sizes, (batch, rows, columns, summed), semiring)
 

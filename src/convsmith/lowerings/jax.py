@@ -256,6 +256,11 @@ def _missing_channels(depth: int, features: int) -> int:
     return -depth % 4 if depth % 2 and 1 < depth < 18 and 24 <= features < 64 else 0
 
 
+def crops(form: Form, shape: tuple[int, ...]) -> bool:
+    """Whether a transposed convolution leaves away what lies beyond the edges by itself: never."""
+    return False
+
+
 def sums_halves_wide(target: Target) -> bool:
     """Whether the native convolutions sum half precision in float32."""
     return True

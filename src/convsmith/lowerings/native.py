@@ -29,7 +29,7 @@ from convsmith.lowerings.amounts import (
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import Sizes, Support, Target, Tensor
 from convsmith.lowerings.contract import reduce
-from convsmith.lowerings.tensors import crop_or_extend, permute, reshape, size_product
+from convsmith.lowerings.tensors import crop_or_extend_all, permute, reshape, size_product
 from convsmith.problem import Place, SizedWindow
 from convsmith.rewrites import EXCHANGED
 from convsmith.steps import Step, assumed, elements
@@ -293,6 +293,7 @@ def _bound(step: Step, sizes: Sizes) -> Callable[[Tensor, Tensor], Tensor]:
     moves = _moves(form, step, sizes)
     to_data, to_kernel = moves.data.unless_idle, moves.kernel.unless_idle
     convolve = current().conv(form, moves.kernel_shape)
+    cropped = form.transposed and current().crops(form, moves.kernel_shape)
 
     def call(one: Tensor, other: Tensor) -> Tensor:
         x, kernel = (other, one) if form.data else (one, other)
@@ -306,10 +307,9 @@ def _bound(step: Step, sizes: Sizes) -> Callable[[Tensor, Tensor], Tensor]:
         return y if as_is else finish(y)
 
     def finish(y: Tensor) -> Tensor:
-        if form.transposed:
-            for i, window in enumerate(form.windows):
-                axis = i + (2 if form.channels_first else 1)
-                y = crop_or_extend(y, axis, window.pads.low, window.pads.high, 0.0)
+        if form.transposed and not cropped:
+            first = 2 if form.channels_first else 1
+            y = crop_or_extend_all(y, first, [w.pads for w in form.windows])
         if moves.result_shape is not None:
             y = reshape(y, moves.result_shape)
         return permute(y, moves.result_order)

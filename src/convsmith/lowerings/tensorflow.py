@@ -399,15 +399,17 @@ def _transposed(
     dilations: list[int],
     pads: list[Any],
 ) -> Convolve:
-    """Return the uncropped adjoint."""
+    """Return the adjoint, cropped where `crops` says so."""
     *taps, groups, depth, features = shape
     rank = len(taps)
     # The filter of the convolution whose adjoint this is: [taps, features, groups * depth].
     order = [*range(rank), rank + 2, rank, rank + 1]
     full_strides, full_dilations = [1, *strides, 1], [1, *dilations, 1]
+    cropped = [w.size for w in form.windows] if crops(form, shape) else None
+    word = "VALID" if cropped is None else "SAME"
 
     def call(x: Tensor, kernel: Tensor) -> Tensor:
-        spatial = [
+        spatial = cropped or [
             s * (size(x, i + 1) - 1) + d * (k - 1) + 1
             for i, (k, s, d) in enumerate(zip(taps, strides, dilations, strict=True))
         ]
@@ -418,9 +420,24 @@ def _transposed(
             return tf.nn.conv3d_transpose(
                 x, kernel, full, full_strides, "VALID", dilations=full_dilations
             )
-        return tf.nn.conv2d_transpose(x, kernel, full, strides, "VALID", dilations=dilations)
+        return tf.nn.conv2d_transpose(x, kernel, full, strides, word, dilations=dilations)
 
     return call
+
+
+def crops(form: Form, shape: tuple[int, ...]) -> bool:
+    """Whether a transposed convolution leaves away what lies beyond the edges by itself.
+
+    TensorFlow's word for it saves both directions a copy; explicit numbers are slower than none.
+    """
+    *taps, _, _, _ = shape
+    sizes = [w.size for w in form.windows]
+    strides = [w.stride for w in form.windows]
+    if None in sizes or any(w.positions != -(-(w.size or 0) // w.stride) for w in form.windows):
+        return False
+    pads = [tuple(w.pads) for w in form.windows]
+    dilations = [w.dilation for w in form.windows]
+    return form.rank == 2 and _padding_word(sizes, taps, strides, dilations, pads) == "SAME"
 
 
 def sums_halves_wide(target: Target) -> bool:

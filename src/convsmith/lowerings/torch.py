@@ -381,6 +381,11 @@ def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tenso
     return call
 
 
+def crops(form: Form, shape: tuple[int, ...]) -> bool:
+    """Whether a transposed convolution leaves away what lies beyond the edges by itself: never."""
+    return False
+
+
 def sums_halves_wide(target: Target) -> bool:
     """Whether the native convolutions sum half precision in float32."""
     return True

@@ -31,7 +31,7 @@ _DEFAULTS = {
     "macs.depthwise": 1 / 5_000,
     "macs.depthwise_general": 1 / 2_000,
     "macs.grouped": 1 / 10_000,
-    "macs.grouped_gradient": 1 / 5_000,
+    "macs.grouped_gradient": 1 / 16_000,
     "macs.grouped_padded": 0.0,
     "macs.transposed_dense": 1 / 50_000,
     "macs.transposed_volume": 1 / 30_000,
