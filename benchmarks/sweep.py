@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--seconds", type=float, default=float("inf"), help="stop after this time; call again"
     )
     parser.add_argument("--large", action="store_true", help="work that no cache holds")
+    parser.add_argument("--family", default="", help="only cases of this family")
     parser.add_argument("--threads", default="2")
     options = parser.parse_args(arguments)
     os.environ["KERAS_BACKEND"] = options.backend
@@ -83,6 +84,8 @@ def sweep(options: argparse.Namespace) -> None:
         if time.monotonic() > end:
             break
         work = draw(options.seed, number, large=options.large)
+        if options.family not in ("", work.family):
+            continue
         candidates, skipped = lowerings(work, options.mode)
         row = rows.get(number)
         if row is not None and set(candidates) <= {*row["forward"], *row["failed"]}:

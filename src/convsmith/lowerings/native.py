@@ -42,6 +42,9 @@ IDLE = "1"
 MOST_RANK = 2
 """Up to how many spatial axes an idle one is worth it: volumes have slower kernels, or none."""
 
+BUSY = 4e7
+"""More multiply-adds than this keep a matrix product at its full speed."""
+
 NARROW = 64
 """Fewer products of channels than this don't fill the vectors of a matrix product."""
 
@@ -391,11 +394,16 @@ def features(step: Step, target: Target) -> Features:
     if EXCHANGED in step.notes:
         macs_by_class = {"macs.exchanged": macs}
     elif form.transposed:
-        # XLA fills the strides with zeros and multiplies those too.
-        spread = _spread(form) if target.by_xla else 0.0
         kind = "depthwise" if form.depthwise else "grouped" if groups > 1 else "dense"
+        if kind == "dense" and depth * columns < NARROW:
+            kind = "narrow"
         kind = "volume" if form.rank > 2 else kind
-        macs_by_class = {f"macs.transposed_{kind}": macs, "macs.spread": macs * spread}
+        # XLA fills the strides with zeros and multiplies those too.
+        spread = _spread(form) if target.by_xla else 1.0
+        macs *= spread
+        if kind == "dense" and macs >= BUSY:
+            kind = "busy"
+        macs_by_class = {f"macs.transposed_{kind}": macs}
     elif form.depthwise and _even(form):
         macs_by_class = {"macs.depthwise": macs}
     elif form.depthwise:
