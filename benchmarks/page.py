@@ -38,7 +38,9 @@ def suite(content: Content) -> str:
         cells = [*place, str(len(rows)), _middle(keras, ".2f"), _middle(others, ".2f")]
         cells += [f"{min(others):.2f}" if others else "", _middle(shares, ".0%")]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "Medians of ratios; every row is in `suite.md`."])
+    name = content["name"]
+    lines += ["", f"Medians of ratios; every row is in `{name}.md`, and in the picture:", ""]
+    return "\n".join([*lines, f"![Keras's time / ours](../benchmarks/results/{name}.png)"])
 
 
 def goals(content: Content) -> str:
@@ -78,10 +80,13 @@ def filled(text: str, folder: Path) -> str:
     """Return a page with its tables written from the results of a folder."""
 
     def fill(match: re.Match[str]) -> str:
-        path = folder / f"{match[1]}.json"
         body = NOTHING
-        if path.exists():
-            body = TABLES[match[1]](json.loads(path.read_text(encoding="utf-8")))
+        # The full run's results, else the quick one's.
+        for path in (folder / f"{match[1]}.json", folder / f"{match[1]}-quick.json"):
+            if path.exists():
+                content = {"name": path.stem, **json.loads(path.read_text(encoding="utf-8"))}
+                body = TABLES[match[1]](content)
+                break
         return f"<!-- table: {match[1]} -->\n\n{body}\n\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", fill, text, flags=re.DOTALL)

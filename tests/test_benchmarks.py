@@ -388,12 +388,15 @@ def test_the_page_takes_its_tables_from_the_results(tmp_path: Path) -> None:
     assert "old" not in empty
     head = {"machine": {"processor": "P"}, "commit": "c"}
     rows = [row({"convsmith": 1.0, "keras": n, "bare JAX": 2.0}) for n in (2.0, 3.0, 9.0)]
+    (tmp_path / "suite-quick.json").write_text(json.dumps({**content(*rows), **head}))
+    assert "results/suite-quick.png" in page.filled(text, tmp_path)
     (tmp_path / "suite.json").write_text(json.dumps({**content(*rows), **head}))
     found = goals.judged([goals.Goal("faster", "work", "jax", "jit", "forward", 2.5)], rows)
     (tmp_path / "goals.json").write_text(json.dumps({"goals": found, **head}))
     full = page.filled(empty, tmp_path)
     assert "| jax | jit | forward | 3 | 3.00 | 2.00 | 2.00 |  |" in full
     assert "| faster | jax | jit | >= 2.5 | 9 to 9 | 1 of 1 |" in full
+    assert "results/suite.png" in full
     assert full.startswith("before\n")
     assert full.endswith("after\n")
     assert page.filled(full, tmp_path) == full

@@ -71,6 +71,9 @@ def features(step: Step, target: Target) -> Features:
     forward = _forward(step)
     assert isinstance(forward, Step)
     amounts = native.features(forward, target)
+    if forward.input_windows and len(forward.input_windows) == 1 and not target.by_xla:
+        # The backends' CPU kernels for it hardly use a second thread, nor long vectors.
+        amounts = {"macs.row" if k == "macs.dense" else k: v for k, v in amounts.items()}
     # No sweep has timed these; they cost what grouped convolutions do on some backends only.
     grouped = amounts.pop("macs.grouped", None)
     return amounts if grouped is None else {**amounts, "macs.grouped_gradient": grouped}

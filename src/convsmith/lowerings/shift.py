@@ -230,7 +230,15 @@ def features(step: Step, target: Target) -> Features:
     macs = "macs.stacked" if arranged.kept else "macs.products"
     if arranged.kept and loops and arranged_step.output_shape[0] == 1:
         macs = "macs.stacked_alone"  # XLA takes up to 7 times as long for a batch of one.
+    if arranged.kept and not loops and _makes_matrices(arranged_step):
+        macs = "macs.stacked_matrices"
     return {**amounts, f"bytes.{kind}": passes, macs: vector_macs(arranged_step)}
+
+
+def _makes_matrices(step: Step) -> bool:
+    """Whether each operand has an axis of the output that the other lacks."""
+    one, other = (set(filter(lambda p: isinstance(p, str), side)) for side in step.operands)
+    return bool((one - other) & set(step.output)) and bool((other - one) & set(step.output))
 
 
 def _kept(arranged: Arrangement) -> int:

@@ -33,6 +33,8 @@ _DEFAULTS = {
     "macs.grouped": 1 / 10_000,
     "macs.grouped_gradient": 1 / 16_000,
     "macs.grouped_padded": 0.0,
+    "macs.row": 1 / 10_000,
+    "macs.stacked_matrices": 1 / 40_000,
     "macs.transposed_busy": 1 / 80_000,
     "macs.transposed_narrow": 1 / 8_000,
     "macs.transposed_dense": 1 / 50_000,
