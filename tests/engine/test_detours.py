@@ -128,3 +128,19 @@ def test_halves_are_not_rounded_after_each_plane(dtype: str) -> None:
     y = cs.conv(case.pattern, *tensors(operands, dtype))
     rounded = [np.asarray(x, "float64") for x in operands]
     assert_close(y, case.expected(rounded), dtype, "halves")
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a graph shows what is done")
+def test_a_matrix_product_after_a_convolution_transposes_nothing() -> None:
+    import tensorflow
+
+    tf: Any = tensorflow
+    shapes = ((2, 8, 8, 4), (3, 3, 4), (4, 6))
+    xs = [tf.ones(shape) for shape in shapes]
+
+    def compute(*xs: Any) -> Any:
+        return cs.conv("b (h+kh) (w+kw) c, kh kw c, c o -> b h w o", *xs, padding="same")
+
+    operations = tf.function(compute).get_concrete_function(*xs).graph.get_operations()
+    assert "MatMul" in {op.type for op in operations}
+    assert "Transpose" not in {op.type for op in operations}
