@@ -112,3 +112,21 @@ def value_and_gradients(
     y = in_mode(function, mode)(*xs)
     loss = (y * torch.as_tensor(cotangent, dtype=y.dtype, device=y.device)).sum()
     return y.detach(), list(torch.autograd.grad(loss, xs))
+
+
+def check_values_and_gradients(case: Any, mode: str, **more: Any) -> None:
+    """Fail unless `cs.conv` of a `Case`, with more arguments, agrees with the reference."""
+    import convsmith as cs
+
+    operands = case.operands()
+    expected = case.expected(operands)
+    cotangent = np.random.default_rng(1).normal(size=expected.shape)
+    y, gradients = value_and_gradients(
+        lambda *xs: cs.conv(case.pattern, *xs, **case.arguments, **more),
+        tensors(operands, "float32"),
+        cotangent,
+        mode,
+    )
+    assert_close(y, expected, "float32", f"{case} in {mode}")
+    for i, wanted in enumerate(case.gradients(operands, cotangent)):
+        assert_close(gradients[i], wanted, "float32", f"{case} in {mode}, gradient {i}")

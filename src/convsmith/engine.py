@@ -22,12 +22,9 @@ from convsmith.operands import check_dtype, shape_of, to_tensors
 from convsmith.planner import Plan, make_plan, wisdom
 from convsmith.planner.plan import TRUSTED
 from convsmith.problem import solve
-from convsmith.separation import Separation, separation
+from convsmith.separation import SEPARABLE, Separation, separation
 
 MOST_PLANS = 4096
-
-SEPARABLE = "separable"
-"""Forces a kernel to be taken apart, whatever it costs."""
 
 FEWER = 2
 """By how much lines must multiply less: what two passes cost isn't known to better than that."""
@@ -86,7 +83,9 @@ def conv(
         padding_value: fill of ``"constant"``; the semiring's zero unless given.
         semiring: ``"sum_product"``, ``"max_plus"`` (dilation) or ``"min_plus"`` (erosion).
         accumulate_dtype: dtype of the sums; float32 for half precision unless given.
-        lowering: None lets the planner choose; a name forces one.
+        lowering: None lets the planner choose; a name forces one. Kernels that come as arrays or
+            lists and are outer products are convolved line after line where that is faster;
+            ``"separable"`` forces it.
         max_workspace_bytes: the most memory to use beside the operands and the result, gradients
             each counted apart; no lowering that is known to need more is chosen.
         **sizes: sizes of axes (``kh=3``) and values of named coefficients (``s=2``).
@@ -209,7 +208,8 @@ def plan(
         padding: this and all others as in `conv`.
 
     Returns:
-        A `Plan`: ``print(plan)`` shows shape arithmetic, cost and choices.
+        A `Plan`: ``print(plan)`` shows shape arithmetic, cost and choices. The plan of an array
+        that is convolved line after line takes its lines: ``plan.pattern`` has them.
 
     Raises:
         PatternError, ShapeError, ArgumentError, DtypeError, UnsupportedError: as in `conv`.

@@ -19,6 +19,9 @@ from convsmith.errors import PatternError
 from convsmith.kernels.factors import ROUNDINGS, separate
 from convsmith.notation import Axis, Group, One, Spec, Window, names_of, parse
 
+SEPARABLE = "separable"
+"""The lowering that forces a kernel to be taken apart, whatever it costs."""
+
 CANCELLATION = 2.0
 """How much larger than the kernel its terms may be altogether: what they cancel is lost."""
 

@@ -9,7 +9,7 @@ import pytest
 
 import convsmith as cs
 from engine_cases import Case
-from engine_runs import BACKEND, MODES, assert_close, tensors, value_and_gradients
+from engine_runs import BACKEND, MODES, assert_close, check_values_and_gradients, tensors
 
 IMAGE = "b (h+kh) (w+kw) i, kh kw i o -> b h w o"
 STRIDED = "b (2h+kh) (2w+kw) i, kh kw i o -> b h w o"
@@ -50,19 +50,7 @@ CASES = {
 @pytest.mark.parametrize("mode", [m for m in MODES if m != "compiled"])
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients(name: str, mode: str) -> None:
-    case = CASES[name]
-    operands = case.operands()
-    expected = case.expected(operands)
-    cotangent = np.random.default_rng(1).normal(size=expected.shape)
-    y, gradients = value_and_gradients(
-        lambda *xs: cs.conv(case.pattern, *xs, lowering="native", **case.arguments),
-        tensors(operands, "float32"),
-        cotangent,
-        mode,
-    )
-    assert_close(y, expected, "float32", f"{name} in {mode}")
-    for i, wanted in enumerate(case.gradients(operands, cotangent)):
-        assert_close(gradients[i], wanted, "float32", f"{name} in {mode}, gradient {i}")
+    check_values_and_gradients(CASES[name], mode, lowering="native")
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="XLA's convolutions as JAX calls them")
@@ -111,14 +99,7 @@ def test_volumes_whose_height_and_width_are_dilated_differently(mode: str) -> No
     case = Case(
         "b (d+kd) (h+kh) (w+2kw) i, kd kh kw i o -> b d h w o", ((2, 3, 3, 5, 2), (1, 1, 2, 2, 3))
     )
-    operands = case.operands()
-    expected = case.expected(operands)
-    y, gradients = value_and_gradients(
-        lambda *xs: cs.conv(case.pattern, *xs), tensors(operands, "float32"), expected, mode
-    )
-    assert_close(y, expected, "float32", mode)
-    for found, wanted in zip(gradients, case.gradients(operands, expected), strict=True):
-        assert_close(found, wanted, "float32", f"gradient in {mode}")
+    check_values_and_gradients(case, mode)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
 import convsmith as cs
 from convsmith.lowerings import native
 from engine_cases import Case
-from engine_runs import MODES, assert_close, tensors, value_and_gradients
+from engine_runs import MODES, check_values_and_gradients
 
 X = (2, 7, 5, 3)
 CASES = {
@@ -37,22 +34,11 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients(name: str, mode: str) -> None:
     case, idle = CASES[name]
-    operands = case.operands()
-    if idle is not None:
-        case = replace(case, arguments={"lowering": "native"})
-        (planned,) = cs.plan(case.pattern, *case.shapes).steps
-        form = native._form(planned.step)
-        assert isinstance(form, native.Form)
-        assert form.idle == idle
-    plain = replace(case, arguments={})
-    expected = plain.expected(operands)
-    cotangent = np.random.default_rng(1).normal(size=expected.shape)
-    y, gradients = value_and_gradients(
-        lambda *xs: cs.conv(case.pattern, *xs, **case.arguments),
-        tensors(operands, "float32"),
-        cotangent,
-        mode,
-    )
-    assert_close(y, expected, "float32", f"{name} in {mode}")
-    for i, wanted in enumerate(plain.gradients(operands, cotangent)):
-        assert_close(gradients[i], wanted, "float32", f"{name} in {mode}, gradient {i}")
+    if idle is None:
+        check_values_and_gradients(case, mode)
+        return
+    (planned,) = cs.plan(case.pattern, *case.shapes).steps
+    form = native._form(planned.step)
+    assert isinstance(form, native.Form)
+    assert form.idle == idle
+    check_values_and_gradients(case, mode, lowering="native")

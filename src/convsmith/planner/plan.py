@@ -17,6 +17,7 @@ from convsmith.planner.costs import estimate
 from convsmith.planner.features import workspace
 from convsmith.planner.memory import DEAR, MANY, check_limit, held_bytes
 from convsmith.problem import Problem, Size, SizedWindow
+from convsmith.separation import SEPARABLE
 from convsmith.steps import Step, contraction_steps, elements, needs_real_pads, written_window
 
 ESTIMATED, MEASURED = "estimated", "measured"
@@ -225,7 +226,7 @@ def make_plan(
             compose(
                 f"lowering={lowering!r}",
                 "is unknown",
-                expected=f"None or one of {', '.join(map(repr, LOWERINGS))}",
+                expected=f"None or one of {', '.join(map(repr, (*LOWERINGS, SEPARABLE)))}",
                 fix="lowering=None, which lets the planner choose",
             ),
             argument="lowering",
