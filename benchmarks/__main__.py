@@ -2,6 +2,7 @@
 
 Without a name: the overhead of a call and the suite (`--quick`: fewer workloads), and in full the
 scale and the goals. Arguments after a name are that benchmark's own (``--help`` lists them).
+``CONVSMITH_DIRECT=off`` measures without the compiled kernels.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import argparse
 import sys
 
 from benchmarks import goals, overhead, scale, suite
+from convsmith import direct
+from convsmith.direct import library
+from convsmith.direct.builder import compiler
 
 NAMES = ("overhead", "suite", "goals", "scale")
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run what was asked for, with the compiled kernels where there is a compiler."""
+    if compiler() is not None and library.folder() is not None:
+        direct.build()
     if len(sys.argv) > 1 and sys.argv[1] in NAMES:
         name, rest = sys.argv[1], sys.argv[2:]
         if name == "overhead":

@@ -137,12 +137,15 @@ def commit() -> str:
 
 def machine() -> dict[str, Any]:
     """Return what the numbers depend on."""
+    from convsmith import direct
+
     packages = ("convsmith", "keras", "tensorflow", "jax", "torch", "numpy")
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {p: metadata.version(p) for p in packages},
+        "kernels": direct.status(),
     }
 
 

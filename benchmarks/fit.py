@@ -23,6 +23,9 @@ TAIL = 0.5
 CLOSE = 0.3
 """How far, in logarithms, two estimates must be apart for the choice to be clear."""
 
+TWINS = {"tensorflow/graph/cpu": "tensorflow/eager/cpu"}
+"""Where `direct` costs what it costs there: sweeps time forward passes, graphs use it backward."""
+
 Constants = dict[str, float]
 
 
@@ -70,6 +73,10 @@ def main(arguments: list[str] | None = None) -> None:
             },
         }
         data["tables"][place] = table
+    for place, twin in TWINS.items():
+        known = data["tables"]
+        if place in known and "direct" in known.get(twin, {}).get("constants", {}):
+            known[place]["constants"]["direct"] = known[twin]["constants"]["direct"]
     data["tables"] = dict(sorted(data["tables"].items()))
     write_text(path, json.dumps(data, indent=1) + "\n")
     print(f"kept in {path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
@@ -29,6 +29,12 @@ class Work:
     def as_json(self) -> dict[str, Any]:
         """Return the work as plain data."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Work:
+        """Return the work that plain data describe."""
+        shapes = tuple(map(tuple, data["shapes"]))
+        return cls(data["family"], data["pattern"], shapes, data["arguments"])
 
 
 class _Draw:

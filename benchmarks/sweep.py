@@ -49,7 +49,7 @@ def sweep(options: argparse.Namespace) -> None:
     from rich.progress import track
 
     from benchmarks._measure import RESULTS, machine
-    from benchmarks.random_work import draw
+    from benchmarks.random_work import Work, draw
     from convsmith.files import write_text
     from convsmith.lowerings.backend import current
     from convsmith.lowerings.running import MODES
@@ -80,10 +80,14 @@ def sweep(options: argparse.Namespace) -> None:
     rows = {row["number"]: row for row in record["rows"]}
     path.parent.mkdir(parents=True, exist_ok=True)
     label = f"{options.backend} {options.mode}"
-    for number in track(range(options.count), label, console=Console(stderr=True)):
+    numbers = sorted({*range(options.count), *rows})
+    for number in track(numbers, label, console=Console(stderr=True)):
         if time.monotonic() > end:
             break
-        work = draw(options.seed, number, large=options.large)
+        if number in rows:  # Measured again where a lowering has come since.
+            work = Work.from_json(rows[number])
+        else:
+            work = draw(options.seed, number, large=options.large)
         if options.family not in ("", work.family):
             continue
         candidates, skipped = lowerings(work, options.mode)
@@ -98,8 +102,7 @@ def sweep(options: argparse.Namespace) -> None:
         }
         record["rows"] = [rows[n] for n in sorted(rows)]
         write_text(path, json.dumps(record, indent=1) + "\n")
-    done = sum(n in rows for n in range(options.count))
-    print(f"{path}: {done} of {options.count} cases")
+    print(f"{path}: {sum(n in rows for n in numbers)} of {len(numbers)} cases")
 
 
 def lowerings(work: Any, mode: str) -> tuple[list[str], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,8 @@ DEFAULT = BACKENDS[0]
 BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CONVSMITH_WISDOM", "off")  # What was tuned here must not change the tests.
+KERNELS = Path(__file__).parent.parent / ".cache" / "direct"
+os.environ.setdefault("CONVSMITH_DIRECT", str(KERNELS))
 
 settings.register_profile(
     "ci",
@@ -32,6 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"KERAS_BACKEND={BACKEND!r} is not an installed backend; expected one of {BACKENDS}"
         )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the kernels once, before workers start, where there is a compiler."""
+    from convsmith import direct
+    from convsmith.direct.builder import compiler
+
+    worker = hasattr(session.config, "workerinput")
+    if not worker and compiler() is not None and "not built" in direct.status().values():
+        direct.build()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -27,7 +27,7 @@ def test_the_examples_run(capsys: Any) -> None:
     names = examples()
     text = capsys.readouterr().out
     assert "(8, 32, 32, 6)" in text
-    assert "native: chosen" in text
+    assert ": chosen, estimated" in text
     assert names["model"].output_shape == (None, 10)
     assert names["weights"].shape == (5, 5, 3, 6)
     shapes = {

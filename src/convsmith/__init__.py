@@ -13,13 +13,23 @@ from convsmith._version import __version__
 from convsmith.registration import register_with_keras
 
 if TYPE_CHECKING:
-    from convsmith import errors, geometry, kernels, layers, ops, reference, transforms
+    from convsmith import direct, errors, geometry, kernels, layers, ops, reference, transforms
     from convsmith.engine import conv, explain, plan
     from convsmith.kernels import as_kernel
     from convsmith.planner import wisdom
     from convsmith.tuning import tune
 
-_MODULES = ("errors", "geometry", "kernels", "layers", "ops", "reference", "testing", "transforms")
+_MODULES = (
+    "direct",
+    "errors",
+    "geometry",
+    "kernels",
+    "layers",
+    "ops",
+    "reference",
+    "testing",
+    "transforms",
+)
 _FUNCTIONS = {
     "conv": "convsmith.engine",
     "plan": "convsmith.engine",
@@ -33,6 +43,7 @@ __all__ = [
     "__version__",
     "as_kernel",
     "conv",
+    "direct",
     "errors",
     "explain",
     "geometry",

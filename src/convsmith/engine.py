@@ -4,48 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from math import prod
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from convsmith.dtypes import adopt, host_dtype, result_dtype, sum_dtype
-from convsmith.errors import ArgumentError, DtypeError, UnsupportedError, compose
-from convsmith.lowerings import Target
+from convsmith.apart import MOST_ENTRIES, forget, separated
+from convsmith.direct.builder import watchers as direct_watchers
+from convsmith.dtypes import adopt, host_dtype
+from convsmith.errors import ArgumentError, UnsupportedError, compose
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.running import MODES
 from convsmith.lowerings.tensors import dtype_name
-from convsmith.notation import parse
-from convsmith.operands import check_dtype, shape_of, to_tensors
-from convsmith.planner import Plan, make_plan, wisdom
-from convsmith.planner.plan import TRUSTED
-from convsmith.problem import solve
-from convsmith.separation import SEPARABLE, Separation, separation
+from convsmith.operands import shape_of, to_tensors
+from convsmith.planner import Plan, wisdom
+from convsmith.planning import Options, frozen, planned
+from convsmith.separation import SEPARABLE
 
 MOST_PLANS = 4096
 
-FEWER = 2
-"""By how much lines must multiply less: what two passes cost isn't known to better than that."""
-
-MOST_ENTRIES = 2**16
-"""Larger kernels aren't looked at: that would take longer than it saves."""
-
 _PLANNED_AS: dict[tuple[str, str | None], str] = {("jax", "eager"): "jit"}
 """Eager calls that are compiled as a whole."""
-
-
-class Options(NamedTuple):
-    """The arguments of `conv` beside pattern, operands and sizes, in its order."""
-
-    padding: Any = "valid"
-    padding_mode: Any = "constant"
-    padding_value: float | None = None
-    semiring: str = "sum_product"
-    accumulate_dtype: str | None = None
-    lowering: str | None = None
-    max_workspace_bytes: int | None = None
 
 
 _plans: dict[Any, Callable[..., Any]] = {}
@@ -126,7 +105,7 @@ def conv(
         tensors = to_tensors(operands)
         mode = backend.mode(tensors)
         if mode != "compiled":  # torch.compile can't look into arrays.
-            separate = _separated if mode in ("eager", "jit") else _separated_opaque
+            separate = separated if mode in ("eager", "jit") else _apart_opaque
             dtypes = [dtype_name(x) for x in tensors]
             found = separate(pattern, tensors, operands, dtypes, mode, options, sizes)
             if found is not None:
@@ -152,8 +131,8 @@ def _compute(
         shapes,
         tuple([x.dtype for x in tensors]),
         mode,
-        padding if isinstance(padding, (str, int)) else _frozen(padding),
-        padding_mode if isinstance(padding_mode, str) else _frozen(padding_mode),
+        padding if isinstance(padding, (str, int)) else frozen(padding),
+        padding_mode if isinstance(padding_mode, str) else frozen(padding_mode),
         *others,
         tuple(sizes.items()) if sizes else (),
     )
@@ -245,7 +224,7 @@ def plan(
     dtypes = _dtypes(operands, default)
     found = None
     if chosen != "compiled":
-        found = _separated(pattern, operands, operands, dtypes, chosen, options, sizes)
+        found = separated(pattern, operands, operands, dtypes, chosen, options, sizes)
     if found is not None:
         pattern, operands, options = found
         dtypes = _dtypes(operands, default)
@@ -305,163 +284,10 @@ def _new_plan(
     if _recorder is not None:
         call = _Call(pattern, tuple(shapes), tuple(dtypes), given, tuple(sizes.items()))
         _recorder.append(call)
-    return _made_plan(pattern, shapes, dtypes, mode, given, sizes)
+    return planned(pattern, shapes, dtypes, mode, given, sizes)
 
 
-def _made_plan(
-    pattern: str,
-    shapes: list[tuple[int | None, ...]],
-    dtypes: list[str],
-    mode: str,
-    given: Options,
-    sizes: Mapping[str, int],
-) -> Plan:
-    spec = parse(pattern, sizes)
-    problem = solve(
-        pattern,
-        spec,
-        shapes,
-        padding=given.padding,
-        padding_mode=given.padding_mode,
-        padding_value=given.padding_value,
-        semiring=given.semiring,
-        sizes=sizes,
-    )
-    result = result_dtype(tuple(dtypes))
-    sums = sum_dtype(result, given.accumulate_dtype)
-    if given.accumulate_dtype is not None and current().held_dtype(sums) != sums:
-        raise DtypeError(
-            compose(
-                f"accumulate_dtype={sums!r}",
-                f"would silently be {current().held_dtype(sums)}",
-                expected="a dtype that the backend holds",
-                fix='jax.config.update("jax_enable_x64", True) before the first computation',
-            ),
-            argument="accumulate_dtype",
-            value=sums,
-        )
-    check_dtype(result, problem, given.padding_value)
-    backend = current()
-    target = Target(backend.NAME, mode, backend.device(), sums)
-    limits: Any = {
-        "lowering": given.lowering,
-        "max_workspace_bytes": given.max_workspace_bytes,
-    }
-    made = make_plan(problem, target, dtype=result, compute_dtype=sums, **limits)
-    native = all(s.lowering == "native" for s in made.steps)
-    if native and sums != result and given.accumulate_dtype is None and made.steps:
-        # The backends' own convolutions sum half precision in float32 by themselves.
-        target = Target(backend.NAME, mode, backend.device(), result)
-        kept = make_plan(problem, target, dtype=result, compute_dtype=result, **limits)
-        if all(s.lowering == "native" for s in kept.steps) and backend.sums_halves_wide(target):
-            return kept
-    return made
-
-
-class _Separated(NamedTuple):
-    """A call whose kernel was taken apart."""
-
-    pattern: str
-    operands: tuple[Any, ...]
-    options: tuple[Any, ...]
-
-
-_separates: dict[Any, tuple[int, ...] | None] = {}
-"""For calls as they were made: the kernel's flat shape if taking it apart is estimated to pay."""
-
-
-def _separated(
-    pattern: str,
-    tensors: tuple[Any, ...],
-    operands: tuple[Any, ...],
-    dtypes: list[str],
-    mode: str,
-    options: tuple[Any, ...],
-    sizes: Mapping[str, int],
-) -> _Separated | None:
-    """Return the call with the kernel taken apart where its numbers are known and that pays.
-
-    Only kernels that are one outer product, up to what direct summation rounds away. Halves would
-    be rounded in between.
-    """
-    given = Options(*options)
-    form = separation(pattern)
-    if form is None or len(operands) <= form.index or given.semiring != "sum_product":
-        return None
-    if given.lowering not in (None, SEPARABLE):
-        return None
-    kernel = _known_numbers(operands[form.index])
-    dtype = result_dtype(tuple(dtypes))
-    if kernel is None or dtype not in ("float32", "float64") or given.accumulate_dtype is not None:
-        return None
-    shapes = [shape_of(x) for x in tensors]
-    key = (pattern, tuple(shapes), dtype, mode, _frozen(options), tuple(sizes.items()))
-    try:
-        flat = _separates.get(key, ())
-    except TypeError:
-        return None  # Something unhashable: planning says what is wrong with it.
-    if flat == ():
-        if len(_separates) >= MOST_PLANS:
-            _separates.clear()
-        flat = _separates[key] = _flat_if_faster(form, pattern, shapes, dtype, mode, given, sizes)
-    if flat is None:
-        return None
-    lines = _lines(form, kernel.tobytes(), kernel.dtype.str, flat, dtype)
-    if lines is None:
-        return None
-    free = given._replace(lowering=None)
-    return _Separated(form.pattern, form.operands(operands, lines), free)
-
-
-def _flat_if_faster(
-    form: Separation,
-    pattern: str,
-    shapes: list[tuple[int | None, ...]],
-    dtype: str,
-    mode: str,
-    options: Options,
-    sizes: Mapping[str, int],
-) -> tuple[int, ...] | None:
-    """Return the kernel's flat shape if its lines are estimated to be faster, or are forced."""
-    free = options._replace(lowering=None)
-    direct = _made_plan(pattern, shapes, [dtype] * len(shapes), mode, free, sizes)
-    flat = tuple(direct.sizes[n] or 0 for n in form.names)
-    if options.lowering is not None:
-        return flat
-    multiplied = sum(map(prod, form.line_shapes(flat)))
-    if FEWER * multiplied > prod(flat):
-        return None
-    lines = form.operands(tuple(shapes), form.line_shapes(flat))
-    try:
-        made = _made_plan(form.pattern, list(lines), [dtype] * len(lines), mode, free, sizes)
-    except UnsupportedError:  # It takes more memory than is allowed.
-        return None
-    return flat if made.microseconds < TRUSTED * direct.microseconds else None
-
-
-@lru_cache(maxsize=256)
-def _lines(
-    form: Separation, data: bytes, dtype: str, shape: tuple[int, ...], wanted: str
-) -> tuple[np.ndarray, ...] | None:
-    """Return the lines of a kernel that is one outer product."""
-    kernel = np.frombuffer(data, dtype).reshape(shape)
-    if not np.isfinite(kernel).all():
-        return None
-    terms = form.exact_terms(kernel, float(np.finfo(wanted).eps))
-    if terms is None or len(terms) > 1:
-        return None
-    return tuple(line.astype(wanted) for line in terms[0])
-
-
-def _known_numbers(x: Any) -> np.ndarray | None:
-    """Return the entries of an operand that is no tensor, if they are few and real."""
-    if not isinstance(x, np.ndarray | list):
-        return None
-    array = np.asarray(x)
-    return array if array.dtype.kind in "fiub" and 0 < array.size <= MOST_ENTRIES else None
-
-
-_separated_opaque = current().opaque(_separated)
+_apart_opaque = current().opaque(separated)
 
 
 class _Call(NamedTuple):
@@ -502,15 +328,8 @@ def recording() -> Iterator[list[_Call]]:
 
 
 # What was measured since, or forgotten, may change what is chosen.
-wisdom.watchers.extend([_plans.clear, _separates.clear])
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple((k, _frozen(v)) for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return (type(value).__name__, *(_frozen(v) for v in value))
-    return value
+for _watchers in (wisdom.watchers, direct_watchers):
+    _watchers.extend([_plans.clear, forget])
 
 
 @keras.saving.register_keras_serializable(package="convsmith")

@@ -29,6 +29,9 @@ ASSUMED_SIZE = 16
 
 MOST_OPERANDS_SEARCHED = 6
 
+GRADIENT = "gradient"
+"""Note of a step that is a gradient: part of training, never of a model that is handed on."""
+
 
 @dataclass(frozen=True)
 class Step:

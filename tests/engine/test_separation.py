@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convsmith as cs
-from convsmith import engine
+from convsmith import apart
 from convsmith.errors import UnsupportedError
 from convsmith.separation import separation
 from engine_cases import MODES as PADDING_MODES
@@ -238,6 +238,6 @@ def test_terms_add_up_and_are_refused_where_they_cancel() -> None:
 
 def test_decisions_are_forgotten_with_wisdom() -> None:
     cs.plan(PATTERN, SHAPE, GAUSSIAN)
-    assert engine._separates
+    assert apart._known
     cs.wisdom.forget()
-    assert not engine._separates
+    assert not apart._known

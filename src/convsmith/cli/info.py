@@ -15,6 +15,7 @@ from rich.table import Table
 from convsmith._version import __version__
 from convsmith.cli import backends
 from convsmith.cli.app import DebugOption, app, out
+from convsmith.direct import library
 
 # Each backend answers in a process of its own: they don't always like each other's company, and
 # one that can't start must not take this command down. Keras lists no devices for torch.
@@ -45,10 +46,11 @@ def info(
     if devices:
         with out.status("Asking each backend for its devices"), ThreadPoolExecutor() as pool:
             found = dict(zip(there, pool.map(_devices, there), strict=True))
-    table = Table("backend", "version", "devices", box=None, pad_edge=False)
+    kernels = library.status()
+    table = Table("backend", "version", "kernels", "devices", box=None, pad_edge=False)
     for name in backends.BACKENDS:
         version = backends.version(name) or ("?" if name in there else "missing")
-        table.add_row(name, version, found.get(name, ""))
+        table.add_row(name, version, kernels.get(name, ""), found.get(name, ""))
     out.print(table)
 
     name, source = backends.wanted(None)
@@ -59,6 +61,8 @@ def info(
         out.print(
             f"Missing: {extra}. Install it with: {backends.install_command(extra)}", markup=False
         )
+    if "not built" in kernels.values():
+        out.print("The CPU kernels aren't built. Build them with: convsmith build")
     if not missing:
         out.print("Nothing is missing.")
 

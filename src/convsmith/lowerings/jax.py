@@ -13,6 +13,7 @@ from jax import lax
 
 from convsmith.lowerings.base import YES, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
+from convsmith.lowerings.jax_direct import direct as direct
 from convsmith.lowerings.jax_product import bilinear as bilinear
 from convsmith.lowerings.planes import in_planes
 from convsmith.lowerings.tensors import reshape

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
+from convsmith.direct import library
 from convsmith.lowerings.base import YES, Product, Support, Target
 from convsmith.lowerings.borders import Border, gathered, pad_each, unpad_each
 from convsmith.lowerings.planes import in_planes
@@ -187,6 +190,8 @@ def compiled(function: Any) -> Any:
 
 def bilinear(product: Product, one: Tensor, other: Tensor) -> Tensor:
     """Return the product of two tensors, with the gradients that it states."""
+    if tf.executing_eagerly() and not record.could_possibly_record():
+        return product(one, other)  # Stating gradients takes longer than small convolutions.
 
     @tf.custom_gradient
     def compute(one: Tensor, other: Tensor) -> Any:
@@ -201,9 +206,53 @@ def bilinear(product: Product, one: Tensor, other: Tensor) -> Tensor:
     return compute(one, other)
 
 
+def direct(
+    program: tuple[int, ...],
+    shape: tuple[Any, ...],
+    one: Tensor,
+    other: Tensor,
+    portable: Callable[..., Any],
+) -> Tensor:
+    """Return what a program of the compiled kernels makes of two tensors."""
+    if mode(()) != "xla":
+        known = tuple([n if isinstance(n, int) else None for n in shape])
+        sizes = shape if None not in known else tf.stack([tf.cast(n, tf.int64) for n in shape])
+        result = _operations().convsmith_direct(
+            one=one, other=other, shape=sizes, program=program, threads=library.threads()
+        )
+        return set_shape(result, known)
+    _operations()
+    lists = (program, one.shape.as_list(), other.shape.as_list(), shape)
+    dtype = library.DTYPES.index(one.dtype.name)
+    text = " ".join(str(n) for n in (dtype, library.threads(), *_counted(lists)))
+    results: Any = gen_xla_ops.xla_custom_call_v2(
+        operands=[one, other],
+        call_target_name=library.TARGET,
+        backend_config=text,
+        has_side_effect=False,
+        result_dtypes=[one.dtype],
+        result_shapes=[tf.TensorShape(shape)],
+    )
+    return results[0]
+
+
+@cache
+def _operations() -> Any:
+    """The operations of the compiled library, which know the kernels from then on."""
+    operations = tf.load_op_library(str(library.path(NAME)))
+    library.door(NAME)
+    return operations
+
+
+def _counted(lists: Any) -> Iterator[int]:
+    for numbers in lists:
+        yield len(numbers)
+        yield from numbers
+
+
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Tell the graph what planning knows of the shape."""
-    if not tf.executing_eagerly() and x.shape.as_list() != list(shape):
+    if not tf.executing_eagerly() and (x.shape.rank is None or x.shape.as_list() != list(shape)):
         x = tf.ensure_shape(x, shape)
     return x
 

@@ -9,7 +9,7 @@ from convsmith.adjoints import OUTPUT, adjoint
 from convsmith.lowerings import LOWERINGS, Sizes, native
 from convsmith.lowerings.backend import current
 from convsmith.rewrites import equivalents
-from convsmith.steps import Step
+from convsmith.steps import GRADIENT, Step
 
 if TYPE_CHECKING:
     from convsmith.planner.plan import PlannedStep
@@ -128,5 +128,8 @@ def adjoints(planned: PlannedStep) -> tuple[PlannedStep | None, PlannedStep | No
     found = []
     for index in (0, 1):
         step = adjoint(planned.step, index)
-        found.append(None if step is None else planned.replanned(*equivalents(step)))
+        steps = [] if step is None else equivalents(step)
+        for each in steps:
+            each.notes[GRADIENT] = True
+        found.append(planned.replanned(*steps) if steps else None)
     return found[0], found[1]
