@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 import convsmith as cs
 from convsmith.adjoints import adjoint
 from convsmith.direct import library
+from convsmith.direct.builder import compiler as build_compiler
 from convsmith.errors import UnsupportedError
 from convsmith.lowerings.nest import BLOCK, nest
 from convsmith.rewrites import equivalents
@@ -387,6 +390,26 @@ def test_no_compiler(kernels_in: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == [broken]
 
 
+@pytest.mark.one_backend
+@pytest.mark.skipif(build_compiler() is None, reason="there is no C++ compiler")
+def test_two_processes_build_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import convsmith as cs; print(cs.direct.build()['jax'])"]
+    # The door of JAX is compiled in seconds; the nest, which takes longer, is there already.
+    nest_library = library.path(library.CORE)
+    assert nest_library is not None
+    shutil.copy(nest_library, tmp_path / nest_library.name)
+    environment = {**os.environ, library.VARIABLE: str(tmp_path)}
+    running = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    made = {process.communicate(timeout=300)[0].strip() for process in running}
+    assert [process.returncode for process in running] == [0, 0, 0]
+    (place,) = made
+    assert Path(place).stat().st_size > 1000
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".partial")]
+
+
 @built
 def test_a_program_that_does_not_fit_is_refused() -> None:
     def run(program: list[int], *tensors: np.ndarray) -> bytes | None:
@@ -414,6 +437,7 @@ FORKED = """
 import os, numpy as np
 from convsmith.adjoints import adjoint
 from convsmith.direct import library
+from convsmith.direct.builder import compiler as build_compiler
 from convsmith.lowerings.nest import nest
 import convsmith as cs
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from convsmith.direct import library
 from convsmith.errors import UnsupportedError, compose
-from convsmith.files import replacing
 
 COMPILERS = ("c++", "g++", "clang++")
 PATIENCE_SECONDS = 600
@@ -98,8 +97,9 @@ def _compiled(part: str, force: bool) -> Path:
             "a compiler, such as apt-get install g++",
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work, replacing(target) as result:
-        text = Path(work) / f"{part}.cpp"
+    # A folder of its own beside the target: other processes may be compiling the same.
+    with tempfile.TemporaryDirectory(prefix=".partial.", dir=target.parent) as work:
+        text, result = Path(work) / f"{part}.cpp", Path(work) / target.name
         text.write_text(library.source(part), encoding="utf-8")
         include = [f"-I{folder}" for folder in _headers(part)]
         done = subprocess.run(
@@ -116,6 +116,7 @@ def _compiled(part: str, force: bool) -> Path:
                 f"can't compile {part}.cpp: {first.strip()[:300]}",
                 "another compiler, such as CXX=g++ (12 or newer)",
             )
+        result.replace(target)
     return target
 
 
