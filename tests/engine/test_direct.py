@@ -22,6 +22,7 @@ from convsmith.adjoints import adjoint
 from convsmith.direct import library
 from convsmith.direct.builder import compiler as build_compiler
 from convsmith.errors import UnsupportedError
+from convsmith.lowerings import LOWERINGS, Sizes
 from convsmith.lowerings.nest import BLOCK, nest
 from convsmith.rewrites import equivalents
 from engine_cases import Case
@@ -234,7 +235,7 @@ def test_blocks_and_lanes() -> None:
         assert (back.lane, back.block, back.run) == ("c", "kw", "w")
         assert (back.tasks, back.outer, back.inner) == ((), ("b", "h"), ("kh",))
         assert back.parts(4 * 7 * 7 * 96) > 1
-    source = library.source(library.CORE)
+    source = library.source("kernels.h")
     assert f"constexpr int kBlock = {BLOCK};" in source
 
 
@@ -293,6 +294,37 @@ def test_only_gradients_are_computed_so_in_plain_graphs() -> None:
     wanted = case.gradients(case.operands(), np.ones_like(expected))
     for found, true in zip(gradients, wanted, strict=True):
         assert_close(found, true, "float32", "gradient in a graph with an open batch")
+
+
+@built
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's graphs")
+@pytest.mark.parametrize("name", ["depthwise", "channels first", "written", "causal", "dense"])
+def test_gradients_of_open_batches(name: str) -> None:
+    import tensorflow as tf
+
+    case = CASES[name]
+    (planned,) = cs.plan(
+        case.pattern, (None, *case.shapes[0][1:]), case.shapes[1], mode="graph", **case.arguments
+    ).steps
+    for adjoint_step in planned.adjoints:
+        assert adjoint_step is not None
+        step = adjoint_step.step
+        shapes = [step.operand_shape(i) for i in range(2)]
+        found = [np.ones([n or 3 for n in s], "float32") for s in shapes]
+        names = {
+            **{n: size or 3 for n, size in step.sizes.items()},
+            **{p.axis: p.size for p in step.output if not isinstance(p, str)},
+        }
+
+        def run(lowering: str, step: Any = step, names: Any = names, found: Any = found) -> Any:
+            # The batch is a tensor, as in a graph that leaves it open.
+            open_names = {**names, "b": tf.shape(found[0])[0] * 0 + 3}
+            return LOWERINGS[lowering].run(
+                step, Sizes(open_names, {}), tuple(map(tf.constant, found))
+            )
+
+        if LOWERINGS["direct"].supports(step, adjoint_step.target).ok:
+            np.testing.assert_allclose(run("direct"), run("unfold"), rtol=1e-5)
 
 
 @built

@@ -99,11 +99,12 @@ def _compiled(part: str, force: bool) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     # A folder of its own beside the target: other processes may be compiling the same.
     with tempfile.TemporaryDirectory(prefix=".partial.", dir=target.parent) as work:
-        text, result = Path(work) / f"{part}.cpp", Path(work) / target.name
-        text.write_text(library.source(part), encoding="utf-8")
+        result = Path(work) / target.name
+        for file in library.FILES[part]:
+            (Path(work) / file).write_text(library.source(file), encoding="utf-8")
         include = [f"-I{folder}" for folder in _headers(part)]
         done = subprocess.run(
-            [command, *library.FLAGS, "-w", *include, str(text), "-o", str(result)],
+            [command, *library.FLAGS, "-w", *include, f"{work}/{part}.cpp", "-o", str(result)],
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,

@@ -33,6 +33,13 @@ DOORS = {"tensorflow": ("eager", "graph", "xla"), "jax": ("jit",), "torch": ("ea
 SOURCES = {"tensorflow": (CORE, "tensorflow"), "jax": (CORE, "jax"), "torch": (CORE,)}
 """What each backend needs; PyTorch's operations are registered from Python."""
 
+FILES = {
+    CORE: ("nest.cpp", "program.h", "kernels.h", "threads.h"),
+    "jax": ("jax.cpp",),
+    "tensorflow": ("tensorflow.cpp",),
+}
+"""What each library is compiled from, the first file with what it includes."""
+
 FLAGS = (
     "-std=c++17",
     "-O3",
@@ -57,9 +64,9 @@ def folder() -> Path | None:
     return Path(named) if named else platformdirs.user_cache_path("convsmith") / "direct"
 
 
-def source(part: str) -> str:
+def source(file: str) -> str:
     """Return the text of a C++ file."""
-    return resources.files("convsmith.direct").joinpath(f"{part}.cpp").read_text(encoding="utf-8")
+    return resources.files("convsmith.direct").joinpath(file).read_text(encoding="utf-8")
 
 
 @cache
@@ -82,7 +89,7 @@ def path(part: str) -> Path | None:
     if part != CORE:
         # What a door is compiled against: JAX's headers come with jaxlib.
         version = metadata.version({"jax": "jaxlib"}.get(part, part))
-    text = "\0".join((source(part), *FLAGS, processor(), version))
+    text = "\0".join((*map(source, FILES[part]), *FLAGS, processor(), version))
     return kept / f"{part}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
 
 

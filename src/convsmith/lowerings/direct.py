@@ -17,7 +17,7 @@ from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.nest import Nest, nest
 from convsmith.lowerings.tensors import dtype_name, permute
-from convsmith.steps import GRADIENT, Step
+from convsmith.steps import GRADIENT, Step, assumed
 
 name = "direct"
 
@@ -53,7 +53,9 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     assert isinstance(found, Nest)
     program = step.notes.get("program")
     if program is None:
-        written = prod(sizes.of(p) for p in step.output) * item_size(dtype_name(operands[0]))
+        shape = [step.size(p) for p in step.output]
+        item = item_size(dtype_name(operands[0]))
+        written = None if None in shape else item * prod(map(assumed, shape))
         program = step.notes["program"] = tuple(found.program(written))
     shape = [sizes.of(p) for p in step.output]
     pair = operands[::-1] if found.swapped else operands

@@ -142,14 +142,14 @@ class Nest:
     def _shares(self) -> bool:
         return _still(self.sides[1], self.block)
 
-    def parts(self, output_bytes: int) -> int:
-        """Return how many parts the sums in memory are cut into."""
-        if prod(map(self.size, self.tasks)) >= FEW_TASKS:
+    def parts(self, output_bytes: int | None) -> int:
+        """Return how many parts the sums in memory are cut into; one where sizes are open."""
+        if output_bytes is None or prod(map(self.size, self.tasks)) >= FEW_TASKS:
             return 1
         room = MOST_PART_BYTES // max(output_bytes, 1)
         return max(1, min(prod(map(self.size, self.outer)), MOST_PARTS, room))
 
-    def program(self, output_bytes: int) -> list[int]:
+    def program(self, output_bytes: int | None) -> list[int]:
         """Return the numbers that `nest.cpp` reads."""
         number = {name: i for i, name in enumerate(self.loops)}
         spans = list(dict.fromkeys(p for s in self.sides for p in s if isinstance(p, Span)))
