@@ -75,6 +75,11 @@ def sums_products(step: Step) -> bool:
     return any(step.sizes[n] != 1 for n in summed)
 
 
+def dense(step: Step) -> bool:
+    """Whether a step is one matrix product for each tap, with no groups: what backends do well."""
+    return sums_products(step) and matrices(step, taps=False).batch == 1
+
+
 class Matrices(NamedTuple):
     """A batch of matrix products: `batch` of [rows, depth] times [depth, columns]."""
 

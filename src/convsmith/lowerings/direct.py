@@ -12,7 +12,7 @@ from math import prod
 from convsmith.adjoints import adjoint
 from convsmith.direct import library
 from convsmith.lowerings import shift
-from convsmith.lowerings.amounts import Features, item_size, operand_bytes, output_bytes
+from convsmith.lowerings.amounts import Features, dense, item_size, operand_bytes, output_bytes
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
 from convsmith.lowerings.nest import Nest, nest
@@ -20,6 +20,9 @@ from convsmith.lowerings.tensors import dtype_name, permute
 from convsmith.steps import GRADIENT, Step, assumed
 
 name = "direct"
+
+LEAST_DENSE = 1_000_000
+"""Multiply-adds of a dense step that are worth a call which isn't the backend's own."""
 
 _PORTABLE = shift
 """What computes the step where graphs leave this machine."""
@@ -44,7 +47,11 @@ def supports(step: Step, target: Target) -> Support:
     if any(adjoint(step, index) is None for index in range(len(step.operands))):
         return Support(False, "a gradient of it isn't such a step")
     missing = library.missing(target.backend)
-    return Support(False, missing) if missing else YES
+    if missing:
+        return Support(False, missing)
+    if target.mode == "eager" and step.macs < LEAST_DENSE and dense(step):
+        return Support(True, "its call takes longer than the backend's own for so little")
+    return YES
 
 
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from convsmith.errors import ArgumentError, UnsupportedError, compose
 from convsmith.lowerings import LOWERINGS, Target
-from convsmith.lowerings.amounts import item_size, operand_bytes, output_bytes
+from convsmith.lowerings.amounts import dense, item_size, operand_bytes, output_bytes
 from convsmith.planner import wisdom
 from convsmith.planner.costs import estimate
 from convsmith.planner.features import workspace
@@ -24,6 +24,10 @@ ESTIMATED, MEASURED = "estimated", "measured"
 
 TRUSTED = 0.85
 """The backend's own convolution wins where estimates say that another is hardly faster."""
+
+
+DOUBTED = 1.3
+"""`direct` must be estimated this much faster for dense steps, where backends are good."""
 
 
 @dataclass(frozen=True)
@@ -283,6 +287,8 @@ def _choose(
             return choice.microseconds or 0.0
         dear = choice.workspace - held > modest
         trusted = choice.lowering == "native"
+        if choice.lowering == "direct" and dense(step):
+            return (choice.microseconds or 0.0) * DOUBTED
         return (choice.microseconds or 0.0) * (DEAR if dear else TRUSTED if trusted else 1.0)
 
     best = min(measured or free, key=cost, default=None)
