@@ -15,9 +15,9 @@ from convsmith.lowerings import shift
 from convsmith.lowerings.amounts import Features, dense, item_size, operand_bytes, output_bytes
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.base import YES, Sizes, Support, Target, Tensor
-from convsmith.lowerings.nest import Nest, nest
+from convsmith.lowerings.nest import INNER_CACHE, Nest, nest
 from convsmith.lowerings.tensors import dtype_name, permute
-from convsmith.steps import GRADIENT, Step, assumed
+from convsmith.steps import GRADIENT, Step, assumed, elements
 
 name = "direct"
 
@@ -51,7 +51,15 @@ def supports(step: Step, target: Target) -> Support:
         return Support(False, missing)
     if target.mode == "eager" and step.macs < LEAST_DENSE and dense(step):
         return Support(True, "its call takes longer than the backend's own for so little")
+    if dense(step) and min(_bytes(step, target)) > INNER_CACHE:
+        return Support(True, "no operand stays in the inner caches; backends copy blocks there")
     return YES
+
+
+def _bytes(step: Step, target: Target) -> list[int]:
+    """Return the bytes of both operands and the result."""
+    shapes = [*map(step.operand_shape, range(len(step.operands))), step.output_shape]
+    return [item_size(target.dtype) * elements(shape) for shape in shapes]
 
 
 def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
