@@ -401,7 +401,7 @@ def test_switched_off_or_not_built(kernels_in: Any, tmp_path: Path) -> None:
 
 def test_a_broken_library_is_not_chosen(kernels_in: Any, tmp_path: Path) -> None:
     kernels_in(tmp_path)
-    for part in library.SOURCES[BACKEND]:
+    for part in library.NEEDED[BACKEND]:
         place = library.path(part)
         assert place is not None
         place.write_bytes(b"no library")

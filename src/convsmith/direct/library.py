@@ -30,7 +30,7 @@ CORE = "nest"
 DOORS = {"tensorflow": ("eager", "graph", "xla"), "jax": ("jit",), "torch": ("eager",)}
 """Backends and the execution modes that reach the kernels."""
 
-SOURCES = {"tensorflow": (CORE, "tensorflow"), "jax": (CORE, "jax"), "torch": (CORE,)}
+NEEDED = {"tensorflow": (CORE, "tensorflow"), "jax": (CORE, "jax"), "torch": (CORE,)}
 """What each backend needs; PyTorch's operations are registered from Python."""
 
 FILES = {
@@ -102,7 +102,7 @@ def missing(backend: str) -> str:
 def _missing(backend: str, variable: str) -> str:
     if variable == NOWHERE:
         return f"{VARIABLE}={NOWHERE} switches it off"
-    for part in SOURCES[backend]:
+    for part in NEEDED[backend]:
         found = path(part)
         if found is None or not found.exists():
             return "it isn't built: `convsmith build` compiles it for this machine"
@@ -122,7 +122,7 @@ def status() -> dict[str, str]:
     """
     kept = folder()
     found = {}
-    for backend, parts in SOURCES.items():
+    for backend, parts in NEEDED.items():
         try:
             metadata.version(backend)
         except metadata.PackageNotFoundError:

@@ -21,6 +21,7 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     map_entries(function, a, b)  what a function makes of each pair of entries, stacked
     compiled(function)           the function, compiled where that is always better
     bilinear(product, a, b)      a product of two tensors with the gradients that it states
+    direct(program, shape, a, b, portable)   what a program of the compiled kernels makes of both
     conv_support(form, target)   what the backend's own convolution can't do
     conv(form, shape)            the backend's own convolution on a canonical form: (x, kernel) -> y
     check_open_size(...)         the runtime check where a graph leaves a size open

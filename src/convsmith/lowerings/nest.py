@@ -243,12 +243,9 @@ class _Maker:
         found: list[str | Span] = []
         for place in places:
             if isinstance(place, SizedWindow):
-                written = place in self.step.output_windows
-                carried = place.axis if written else None
-                if not written and place not in self.spans:
-                    self.sizes[place.axis] = place.size
-                    carried = place.axis
-                found.append(self.spans[place] if carried is None else carried)
+                # Written, or only carried along: an axis like any other.
+                self.sizes.setdefault(place.axis, place.size)
+                found.append(self.spans.get(place, place.axis))
             else:
                 found.append(self.read_at.get(place, place))
         return tuple(found)

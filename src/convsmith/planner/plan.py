@@ -25,7 +25,6 @@ ESTIMATED, MEASURED = "estimated", "measured"
 TRUSTED = 0.85
 """The backend's own convolution wins where estimates say that another is hardly faster."""
 
-
 DOUBTED = 1.3
 """`direct` must be estimated this much faster for dense steps, where backends are good."""
 
