@@ -11,17 +11,14 @@ import argparse
 import sys
 
 from benchmarks import goals, overhead, scale, suite
-from convsmith import direct
-from convsmith.direct import library
-from convsmith.direct.builder import compiler
+from benchmarks._measure import build_kernels
 
 NAMES = ("overhead", "suite", "goals", "scale")
 
 
 def main() -> None:
     """Run what was asked for, with the compiled kernels where there is a compiler."""
-    if compiler() is not None and library.folder() is not None:
-        direct.build()
+    build_kernels()
     if len(sys.argv) > 1 and sys.argv[1] in NAMES:
         name, rest = sys.argv[1], sys.argv[2:]
         if name == "overhead":

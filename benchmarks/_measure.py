@@ -26,6 +26,16 @@ LEAST, MOST = 3, 400
 """Calls of a candidate that isn't slow."""
 
 
+def build_kernels() -> None:
+    """Compile the kernels of `direct` where there is a compiler and nobody forbids it."""
+    from convsmith import direct
+    from convsmith.direct import library
+    from convsmith.direct.builder import compiler
+
+    if compiler() is not None and library.folder() is not None:
+        direct.build()
+
+
 def medians(
     candidates: Mapping[str, Callable[[], Any]],
     finish: Callable[[Any], Any] = lambda result: result,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 FOLDS = 5
-TAIL = 0.5
+TAIL = 2.0
 """How much more a choice counts for each factor e that it takes longer than the best."""
 
 CLOSE = 0.3
@@ -31,11 +31,12 @@ Constants = dict[str, float]
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured of one shape: amounts and microseconds by lowering."""
+    """What was measured of one shape: amounts, microseconds and the planner's bias by lowering."""
 
     label: str
     amounts: Mapping[str, Mapping[str, float]]
     times: Mapping[str, float]
+    biases: Mapping[str, float]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,8 +47,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--worst", type=int, default=0, help="show this many of the worst choices")
     options = parser.parse_args(arguments)
     os.environ.setdefault("KERAS_BACKEND", "jax")
+    from benchmarks._measure import build_kernels
     from convsmith.files import write_text
     from convsmith.planner import costs
+
+    build_kernels()  # A lowering that isn't there would lose its constants.
 
     path = options.output or Path(costs.__file__).with_name(costs.FILE)
     data = {"version": costs.VERSION, "tables": {}}
@@ -99,7 +103,8 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
     """Return the rows of a sweep with the amounts that lowerings state for them."""
     import convsmith as cs
     from convsmith.lowerings import LOWERINGS, Target
-    from convsmith.planner.features import features
+    from convsmith.planner.features import features, workspace
+    from convsmith.planner.plan import bias
 
     target = Target(record["backend"], record["mode"], record["device"], "float32")
     found: list[Case] = []
@@ -111,9 +116,11 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
         times = {n: t for n, t in row["forward"].items() if n in able}
         if len(times) < 2:
             continue
-        amounts = {name: features(name, planned.step, target) for name in times}
+        step = planned.step
+        amounts = {name: features(name, step, target) for name in times}
+        biases = {n: bias(n, step, target, workspace(n, step, target)) for n in times}
         label = f"{row['number']} {row['family']}: {row['pattern']} {row['shapes']}"
-        found.append(Case(label, amounts, times))
+        found.append(Case(label, amounts, times, biases))
     return found
 
 
@@ -181,6 +188,7 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
             times[i, names.index(name)] = np.log(measured)
         for j, (name, key) in enumerate(places):
             amounts[i, names.index(name), j] = case.amounts.get(name, {}).get(key, 0.0)
+    biases = np.log([[case.biases.get(n, 1.0) for n in names] for case in found])
     present = np.isfinite(times)
     known = np.where(present, times, 0.0)
     loss = np.where(present, times - times.min(axis=1, keepdims=True), 0.0)
@@ -188,7 +196,7 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
     def objective(logarithms: Any) -> tuple[float, Any]:
         constants = np.exp(np.clip(logarithms, -80, 80))
         total = np.maximum(amounts @ constants, 1e-3)
-        estimate = np.where(present, np.log(total), np.inf)
+        estimate = np.where(present, np.log(total) + biases, np.inf)
         weights = np.exp(-(estimate - estimate.min(axis=1, keepdims=True)) / CLOSE)
         weights = weights / weights.sum(axis=1, keepdims=True)
         regret = (weights * loss).sum(axis=1)
@@ -235,7 +243,10 @@ def held_out(found: Sequence[Case], prior: Any) -> list[float]:
 
 def ratio(case: Case, constants: Mapping[str, Constants], prior: Any) -> float:
     """Return (time of the chosen) / (time of the best) of a case."""
-    costs = {n: predicted(case.amounts[n], constants.get(n, {}), prior) for n in case.times}
+    costs = {
+        n: case.biases[n] * predicted(case.amounts[n], constants.get(n, {}), prior)
+        for n in case.times
+    }
     chosen = min(costs, key=costs.__getitem__)
     return case.times[chosen] / min(case.times.values())
 

@@ -48,12 +48,13 @@ def sweep(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from benchmarks._measure import RESULTS, machine
+    from benchmarks._measure import RESULTS, build_kernels, machine
     from benchmarks.random_work import Work, draw
     from convsmith.files import write_text
     from convsmith.lowerings.backend import current
     from convsmith.lowerings.running import MODES
 
+    build_kernels()
     if options.mode not in MODES[options.backend]:
         raise SystemExit(f"--mode {options.mode}: expected one of {MODES[options.backend]}")
     if options.backend == "torch":

@@ -134,6 +134,7 @@ def test_the_fitted_model_chooses_well_on_shapes_it_has_not_seen() -> None:
             str(i),
             dict.fromkeys(truth, row),
             {n: e * sum(c[k] * a for k, a in row.items()) for n, c in truth.items()},
+            dict.fromkeys(truth, 1.0),
         )
         for i, (row, e) in enumerate(zip(rows, noise.tolist(), strict=True))
     ]

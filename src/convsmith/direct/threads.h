@@ -153,13 +153,18 @@ void share_out(Index count, int threads, const Lender* lender,
   } else {
     // A pool may hand a call to a thread that is busy: more calls than threads find one that isn't.
     const Index calls = most > 1 && lender != nullptr ? 2 * most : most;
-    for (Index i = 1; i < calls; ++i) {
-      auto* share = new std::shared_ptr<Tasks>(tasks);
-      if (lender != nullptr) {
-        lender->start(lender->context, Tasks::start, share);
-      } else {
-        own_threads().start(Tasks::start, share);
+    try {
+      for (Index i = 1; i < calls; ++i) {
+        auto share = std::make_unique<std::shared_ptr<Tasks>>(tasks);
+        if (lender != nullptr) {
+          lender->start(lender->context, Tasks::start, share.get());
+        } else {
+          own_threads().start(Tasks::start, share.get());
+        }
+        share.release();  // Whoever was started owns it.
       }
+    } catch (const std::bad_alloc&) {
+      // Fewer helpers then; those that were started must be waited for.
     }
     tasks->take();
   }

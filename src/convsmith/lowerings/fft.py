@@ -473,5 +473,6 @@ def features(step: Step, target: Target) -> Features:
 
 
 def workspace(step: Step, target: Target) -> int:
-    """Return the bytes of the three spectra: data, kernel, result."""
-    return int(2 * item_size(target.dtype) * work(step, plan_axes(step)).spectrum)
+    """Return the bytes of what is transformed, and of all spectra with one more order of each."""
+    spectra = 2 * item_size(target.dtype) * work(step, plan_axes(step)).spectrum
+    return int(operand_bytes(step, target) + 2.5 * spectra)

@@ -24,6 +24,8 @@ from convsmith.lowerings.amounts import (
     item_size,
     operand_bytes,
     output_bytes,
+    padded_bytes,
+    patch_bytes,
     round_up,
 )
 from convsmith.lowerings.backend import current
@@ -404,10 +406,15 @@ def features(step: Step, target: Target) -> Features:
         if kind == "dense" and macs >= BUSY:
             kind = "busy"
         macs_by_class = {f"macs.transposed_{kind}": macs}
-    elif form.depthwise and _even(form):
-        macs_by_class = {"macs.depthwise": macs}
     elif form.depthwise:
-        macs_by_class = {"macs.depthwise_general": macs}
+        kind = "depthwise" if _even(form) else "depthwise_general"
+        if columns > 1 or groups < LANES:
+            kind += "_odd"
+        elif form.rank != 2 and any(w.dilation > 1 for w in form.windows):
+            kind += "_dilated"
+        elif form.channels_first:
+            kind += "_first"
+        macs_by_class = {f"macs.{kind}": macs}
     elif groups > 1:
         wasted = round_up(depth, 4) * round_up(columns, LANES) / max(depth * columns, 1)
         macs_by_class = {
@@ -420,6 +427,8 @@ def features(step: Step, target: Target) -> Features:
         kind = "volume" if form.rank > 2 else "dense"
         if depth * columns < NARROW:
             kind, wasted = "narrow", 1.0  # Hardly a matrix product: other kernels, or none.
+        elif all(w.taps == 1 for w in form.windows):
+            kind = "pointwise"
         elif any(w.dilation > 1 for w in form.windows):
             kind += "_dilated"
         macs_by_class = {f"macs.{kind}": macs * wasted}
@@ -432,9 +441,18 @@ def features(step: Step, target: Target) -> Features:
 
 
 def workspace(step: Step, target: Target) -> int:
-    """Return the bytes of the transposed copies; what the backend itself takes isn't known."""
+    """Return the bytes of transposed copies, and of what XLA is known to make on a CPU: a padded
+    copy, and patches where there are groups.
+    """
     form = _form(step)
-    return int(_moved_bytes(form, step, target)) if isinstance(form, Form) else 0
+    if not isinstance(form, Form):
+        return 0
+    total = _moved_bytes(form, step, target)
+    if target.by_xla and target.device == "cpu":
+        total += padded_bytes(step, target)
+        if form.groups != 1 and not form.depthwise:
+            total += 1.2 * patch_bytes(step, target)
+    return int(total)
 
 
 def _even(form: Form) -> bool:

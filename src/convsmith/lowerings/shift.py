@@ -246,10 +246,25 @@ def _kept(arranged: Arrangement) -> int:
 
 
 def workspace(step: Step, target: Target) -> int:
-    """Return the bytes of the padded copy, and of one term where no compiler fuses it away."""
+    """Return the bytes of the padded copy and of the terms that exist at once.
+
+    One term without a compiler, none where it fuses them, all where a graph runs them side by side.
+    """
     arranged = arrange(step, target.by_xla)
     if isinstance(arranged, str):
         return 0
-    fused = target.compiled and (arranged.exchanged or not sums_products(arranged.step))
-    term = 0.0 if fused else 2 * output_bytes(arranged.step, target) / _kept(arranged)
-    return int(padded_bytes(arranged.step, target) + term)
+    kept = _kept(arranged)
+    term = output_bytes(arranged.step, target) / kept
+    taken = operand_bytes(arranged.step, target) if sums_products(arranged.step) else 0.0
+    taps = kept * prod(map(assumed, arranged.counts))
+    unrolled = unrolled_taps(arranged, target.by_xla)
+    if target.mode == "graph":
+        terms = taps * (2 * term + taken)
+    elif not target.compiled:
+        terms = 2 * term + taken
+    elif arranged.exchanged or not taken:
+        # Of loops, the state before and after a round, and their body's result.
+        terms = 3 * term if target.by_xla and unrolled < taps else 0.0
+    else:
+        terms = unrolled * term + 2 * term
+    return int(padded_bytes(arranged.step, target) + terms)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
-from convsmith.direct import library
+from convsmith.lowerings import tensorflow_direct
 from convsmith.lowerings.base import YES, Product, Support, Target
 from convsmith.lowerings.borders import Border, gathered, pad_each, unpad_each
 from convsmith.lowerings.planes import in_planes
@@ -214,40 +213,10 @@ def direct(
     portable: Callable[..., Any],
 ) -> Tensor:
     """Return what a program of the compiled kernels makes of two tensors."""
-    if mode(()) != "xla":
-        known = tuple([n if isinstance(n, int) else None for n in shape])
-        sizes = shape if None not in known else tf.stack([tf.cast(n, tf.int64) for n in shape])
-        result = _operations().convsmith_direct(
-            one=one, other=other, shape=sizes, program=program, threads=library.threads()
-        )
-        return set_shape(result, known)
-    _operations()
-    lists = (program, one.shape.as_list(), other.shape.as_list(), shape)
-    dtype = library.DTYPES.index(one.dtype.name)
-    text = " ".join(str(n) for n in (dtype, library.threads(), *_counted(lists)))
-    results: Any = gen_xla_ops.xla_custom_call_v2(
-        operands=[one, other],
-        call_target_name=library.TARGET,
-        backend_config=text,
-        has_side_effect=False,
-        result_dtypes=[one.dtype],
-        result_shapes=[tf.TensorShape(shape)],
-    )
-    return results[0]
-
-
-@cache
-def _operations() -> Any:
-    """The operations of the compiled library, which know the kernels from then on."""
-    operations = tf.load_op_library(str(library.path(NAME)))
-    library.door(NAME)
-    return operations
-
-
-def _counted(lists: Any) -> Iterator[int]:
-    for numbers in lists:
-        yield len(numbers)
-        yield from numbers
+    if mode(()) == "xla":
+        return tensorflow_direct.custom_call(program, shape, one, other)
+    known = tuple([n if isinstance(n, int) else None for n in shape])
+    return set_shape(tensorflow_direct.operation(program, shape, one, other), known)
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

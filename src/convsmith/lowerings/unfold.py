@@ -113,9 +113,16 @@ def features(step: Step, target: Target) -> Features:
 
 
 def workspace(step: Step, target: Target) -> int:
-    """Return the bytes of the patches, and of the product before it is folded."""
-    total = padded_bytes(step, target) + patch_bytes(step, target)
-    return int(total + _product_bytes(step, target))
+    """Return the bytes of patches and operands, in slices and in the contraction's order too, and
+    of the product before it is folded.
+    """
+    copies = 3 if target.mode == "graph" else 2
+    total = padded_bytes(step, target) + operand_bytes(step, target)
+    total += copies * patch_bytes(step, target)
+    # Patches along the last axis are made of those along the others.
+    last = min((assumed(w.taps) for w in step.input_windows), default=1)
+    total += patch_bytes(step, target) / max(last, 1)
+    return int(total + 2 * _product_bytes(step, target))
 
 
 def _slices(step: Step) -> float:

@@ -48,7 +48,7 @@ def workspace(name: str, step: Step, target: Target) -> int:
         >>> from convsmith import plan
         >>> made = plan("b (h+kh) i, kh i o -> b h o", (1, 9, 1), (2, 1, 4))
         >>> workspace("unfold", made.steps[0].step, made.target)
-        64
+        228
     """
     own = getattr(LOWERINGS[name], "workspace", None)
     if own is not None:

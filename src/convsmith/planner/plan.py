@@ -25,6 +25,12 @@ ESTIMATED, MEASURED = "estimated", "measured"
 TRUSTED = 0.85
 """The backend's own convolution wins where estimates say that another is hardly faster."""
 
+TINY = 100_000
+"""Multiply-adds below which measured times are those of calls, and say little of lowerings."""
+
+TRUSTED_TINY = 0.5
+"""There the backend's own convolution wins by needing one operation."""
+
 DOUBTED = 1.3
 """`direct` must be estimated this much faster for dense steps, where backends are good."""
 
@@ -279,16 +285,12 @@ def _choose(
         return PlannedStep(step, "matmul", tuple(choices), target, limit)
     free = [c for c in choices if c.ok and not c.reason]
     measured = [c for c in free if c.source == MEASURED]
-    modest = MANY * (operand_bytes(step, target) + output_bytes(step, target))
 
     def cost(choice: Choice) -> float:
+        time = choice.microseconds or 0.0
         if choice.source != ESTIMATED:
-            return choice.microseconds or 0.0
-        dear = choice.workspace - held > modest
-        trusted = choice.lowering == "native"
-        if choice.lowering == "direct" and dense(step):
-            return (choice.microseconds or 0.0) * DOUBTED
-        return (choice.microseconds or 0.0) * (DEAR if dear else TRUSTED if trusted else 1.0)
+            return time
+        return time * bias(choice.lowering, step, target, choice.workspace - held)
 
     best = min(measured or free, key=cost, default=None)
     if best is None:
@@ -303,6 +305,17 @@ def _choose(
             argument="lowering",
         )
     return PlannedStep(step, best.lowering, tuple(choices), target, limit)
+
+
+def bias(name: str, step: Step, target: Target, needed: int) -> float:
+    """Return what an estimate counts times, because of what estimates don't see."""
+    if name == "direct" and dense(step):
+        return DOUBTED
+    if needed > MANY * (operand_bytes(step, target) + output_bytes(step, target)):
+        return DEAR
+    if name == "native":
+        return TRUSTED if step.macs >= TINY or target.compiled else TRUSTED_TINY
+    return 1.0
 
 
 def _choice(name: str, step: Step, target: Target, held: int, limit: int | None) -> Choice:
