@@ -10,7 +10,7 @@ import numpy as np
 from convsmith import geometry, layers, reference, transforms
 from convsmith.testing.contract import Array, LayerCase, Reference
 
-POSITIONS = ("d", "h", "w")
+POSITIONS = ("t", "d", "h", "w")
 
 
 def definition(
@@ -27,7 +27,7 @@ def definition(
     activation: Callable[[Array], Array] = lambda outputs: outputs,
 ) -> Reference:
     """Return a convolution layer's outputs as a function of inputs and [kernel, bias]."""
-    names = POSITIONS[3 - rank :]
+    names = POSITIONS[-rank:]
     stride = geometry.normalize_tuple(strides, rank, "strides")
     dilation = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
     windows = " ".join(f"({s}{n}+{d}k{n})" for n, s, d in zip(names, stride, dilation, strict=True))
@@ -58,10 +58,113 @@ def definition(
     return compute
 
 
+def _texts(rank: int, strides: Any, dilation_rate: Any) -> tuple[str, str, str]:
+    """Return the text of windows, taps and positions."""
+    names = POSITIONS[-rank:]
+    stride = geometry.normalize_tuple(strides, rank, "strides")
+    dilation = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
+    windows = " ".join(f"({s}{n}+{d}k{n})" for n, s, d in zip(names, stride, dilation, strict=True))
+    return windows, " ".join(f"k{n}" for n in names), " ".join(names)
+
+
+def _edges(rank: int, padding: Any, padding_mode: Any) -> dict[str, Any]:
+    names = POSITIONS[-rank:]
+    pads = geometry.normalize_padding(padding, rank)
+    modes = geometry.normalize_padding_mode(padding_mode, rank)
+    return {
+        "padding": dict(zip(names, pads, strict=True)),
+        "padding_mode": dict(zip(names, modes, strict=True)),
+    }
+
+
+def depthwise_definition(
+    rank: int,
+    *,
+    strides: Any = 1,
+    padding: Any = "valid",
+    padding_mode: Any = "constant",
+    padding_value: float | None = None,
+    dilation_rate: Any = 1,
+    transform: Callable[[Array], Array] = lambda kernel: kernel,
+) -> Reference:
+    """Return a depthwise or separable layer's outputs from its inputs and weights."""
+    windows, taps, outputs = _texts(rank, strides, dilation_rate)
+    edges = _edges(rank, padding, padding_mode)
+
+    def compute(inputs: Array, weights: list[Array]) -> Array:
+        kernel, *rest = weights
+        filters = kernel.reshape(*kernel.shape[:-2], 1, -1)
+        result = reference.conv(
+            f"b {windows} c, {taps} c m -> b {outputs} (c m)",
+            inputs,
+            transform(filters).reshape(kernel.shape),
+            padding_value=padding_value,
+            **edges,
+        )
+        if rest and rest[0].ndim > 1:
+            pointwise = rest.pop(0)
+            result = result @ pointwise.reshape(pointwise.shape[-2:])
+        return result + rest[0] if rest else result
+
+    return compute
+
+
+def transposed_definition(
+    rank: int,
+    *,
+    crop: Any,
+    strides: Any = 1,
+    padding_mode: Any = "constant",
+    dilation_rate: Any = 1,
+    groups: int = 1,
+) -> Reference:
+    """Return a transposed layer's outputs; `crop` is what each side loses, given by the test."""
+    windows, taps, outputs = _texts(rank, strides, dilation_rate)
+    edges = _edges(rank, crop, padding_mode)
+
+    def compute(inputs: Array, weights: list[Array]) -> Array:
+        kernel = weights[0].reshape(*weights[0].shape[:-1], groups, -1)
+        pattern = f"b {outputs} (g i), {taps} o g i -> b {windows} (g o)"
+        result = reference.conv(pattern, inputs, kernel, g=groups, **edges)
+        return result + weights[1] if len(weights) > 1 else result
+
+    return compute
+
+
+def local_definition(
+    rank: int,
+    *,
+    strides: Any = 1,
+    padding: Any = "valid",
+    padding_mode: Any = "constant",
+    dilation_rate: Any = 1,
+    groups: int = 1,
+) -> Reference:
+    """Return a locally connected layer's outputs."""
+    windows, taps, outputs = _texts(rank, strides, dilation_rate)
+    edges = _edges(rank, padding, padding_mode)
+
+    def compute(inputs: Array, weights: list[Array]) -> Array:
+        kernel = weights[0].reshape(*weights[0].shape[:-1], groups, -1)
+        pattern = f"b {windows} (g i), {outputs} {taps} i g o -> b {outputs} (g o)"
+        result = reference.conv(pattern, inputs, kernel, g=groups, **edges)
+        return result + weights[1] if len(weights) > 1 else result
+
+    return compute
+
+
 def standardized(kernel: Array) -> Array:
     """The formula, in NumPy."""
     axes = tuple(range(kernel.ndim - 1))
     return (kernel - kernel.mean(axes)) / np.sqrt(kernel.var(axes) + 1e-5)
+
+
+def central_difference(kernel: Array, theta: float) -> Array:
+    """The formula, in NumPy."""
+    result = kernel.copy()
+    centre = tuple(n // 2 for n in kernel.shape[:-2])
+    result[centre] -= theta * kernel.sum(tuple(range(kernel.ndim - 2)))
+    return result
 
 
 def pattern_reference(pattern: str, kernel: Any, **options: Any) -> Reference:
@@ -135,6 +238,182 @@ CASES: dict[str, LayerCase] = {
     "standardized conv1d": conv_case(layers.StandardizedConv1D, (2, 9, 3)),
     "standardized conv2d": conv_case(layers.StandardizedConv2D, (2, 6, 7, 3), padding="same"),
     "standardized conv3d": conv_case(layers.StandardizedConv3D, (1, 4, 5, 6, 2)),
+    "depthwise conv1d": LayerCase(
+        layers.DepthwiseConv1D,
+        {"kernel_size": 3, "padding": "causal", "dilation_rate": 2, "strides": 2},
+        (2, 9, 3),
+        depthwise_definition(1, padding="causal", dilation_rate=2, strides=2),
+    ),
+    "depthwise conv2d": LayerCase(
+        layers.DepthwiseConv2D,
+        {
+            "kernel_size": (3, 2),
+            "strides": (2, 1),
+            "depth_multiplier": 2,
+            "padding": 1,
+            "padding_mode": ("reflect", "wrap"),
+        },
+        (2, 7, 6, 3),
+        depthwise_definition(2, strides=(2, 1), padding=1, padding_mode=("reflect", "wrap")),
+    ),
+    "depthwise conv2d transformed": LayerCase(
+        layers.DepthwiseConv2D,
+        {"kernel_size": 3, "depth_multiplier": 2, "kernel_transform": "standardize"},
+        (2, 7, 6, 3),
+        depthwise_definition(2, transform=standardized),
+    ),
+    "depthwise conv3d": LayerCase(
+        layers.DepthwiseConv3D,
+        {"kernel_size": (2, 3, 1), "padding": "same", "use_bias": False},
+        (1, 4, 5, 6, 2),
+        depthwise_definition(3, padding="same"),
+    ),
+    "separable conv1d": LayerCase(
+        layers.SeparableConv1D,
+        {"filters": 4, "kernel_size": 3, "padding": "causal", "padding_value": 1.5},
+        (2, 9, 3),
+        depthwise_definition(1, padding="causal", padding_value=1.5),
+    ),
+    "separable conv2d": LayerCase(
+        layers.SeparableConv2D,
+        {
+            "filters": 4,
+            "kernel_size": 3,
+            "strides": 2,
+            "dilation_rate": (1, 2),
+            "depth_multiplier": 2,
+            "padding": "same",
+            "padding_mode": "symmetric",
+            "depthwise_transform": "standardize",
+        },
+        (2, 9, 8, 3),
+        depthwise_definition(
+            2,
+            strides=2,
+            dilation_rate=(1, 2),
+            padding="same",
+            padding_mode="symmetric",
+            transform=standardized,
+        ),
+    ),
+    "separable conv3d": LayerCase(
+        layers.SeparableConv3D,
+        {"filters": 3, "kernel_size": 2, "padding": "full", "use_bias": False},
+        (1, 4, 5, 6, 2),
+        depthwise_definition(3, padding="full"),
+    ),
+    "conv1d transpose": LayerCase(
+        layers.Conv1DTranspose,
+        {"filters": 4, "kernel_size": 3, "strides": 2, "dilation_rate": 2, "padding": (2, 1)},
+        (2, 6, 3),
+        transposed_definition(1, strides=2, dilation_rate=2, crop=((2, 1),)),
+    ),
+    "conv2d transpose": LayerCase(
+        layers.Conv2DTranspose,
+        {
+            "filters": 4,
+            "kernel_size": (3, 2),
+            "strides": 2,
+            "padding": 1,
+            "padding_mode": ("wrap", "constant"),
+            "groups": 2,
+        },
+        (2, 5, 4, 6),
+        transposed_definition(2, strides=2, crop=1, padding_mode=("wrap", "constant"), groups=2),
+    ),
+    "conv2d transpose output padding": LayerCase(
+        layers.Conv2DTranspose,
+        {
+            "filters": 4,
+            "kernel_size": 3,
+            "strides": (3, 2),
+            "padding": 1,
+            "output_padding": (2, 1),
+            "use_bias": False,
+        },
+        (2, 4, 5, 3),
+        transposed_definition(2, strides=(3, 2), crop=((1, -1), (1, 0))),
+    ),
+    "conv3d transpose": LayerCase(
+        layers.Conv3DTranspose,
+        {"filters": 2, "kernel_size": (1, 3, 2), "strides": (1, 2, 1), "padding": (0, 1, 0)},
+        (1, 3, 4, 3, 2),
+        transposed_definition(3, strides=(1, 2, 1), crop=(0, 1, 0)),
+    ),
+    "conv4d": LayerCase(
+        layers.ConvND,
+        {"rank": 4, "filters": 2, "kernel_size": (1, 2, 3, 2), "padding": "same", "strides": 2},
+        (1, 2, 3, 4, 3, 2),
+        definition(4, padding="same", strides=2),
+    ),
+    "locally connected 1d": LayerCase(
+        layers.LocallyConnected1D,
+        {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2, "groups": 2},
+        (2, 6, 4),
+        local_definition(1, padding="causal", dilation_rate=2, groups=2),
+        spatial_axes=(),
+    ),
+    "locally connected 2d": LayerCase(
+        layers.LocallyConnected2D,
+        {"filters": 2, "kernel_size": (2, 3), "strides": 2, "padding": 1, "padding_mode": "edge"},
+        (2, 5, 6, 3),
+        local_definition(2, strides=2, padding=1, padding_mode="edge"),
+        spatial_axes=(),
+    ),
+    "locally connected 3d": LayerCase(
+        layers.LocallyConnected3D,
+        {"filters": 2, "kernel_size": 2, "use_bias": False},
+        (1, 3, 4, 3, 2),
+        local_definition(3),
+        spatial_axes=(),
+    ),
+    "masked conv2d": LayerCase(
+        layers.MaskedConv2D,
+        {"filters": 4, "kernel_size": 3, "mask": "A", "mask_groups": 2, "padding": "same"},
+        (2, 6, 7, 2),
+        definition(
+            2,
+            padding="same",
+            transform=lambda kernel: kernel * transforms.CausalMask("A", 2).array(kernel.shape),
+        ),
+    ),
+    "masked conv2d array": LayerCase(
+        layers.MaskedConv2D,
+        {"filters": 4, "kernel_size": 2, "mask": [[1, 0], [1, 1]]},
+        (2, 6, 7, 3),
+        definition(
+            2, transform=lambda kernel: kernel * np.array([[1, 0], [1, 1]])[..., None, None]
+        ),
+    ),
+    "central difference conv2d": LayerCase(
+        layers.CentralDifferenceConv2D,
+        {"filters": 4, "kernel_size": 3, "theta": 0.4, "padding": "same"},
+        (2, 6, 7, 3),
+        definition(2, padding="same", transform=lambda kernel: central_difference(kernel, 0.4)),
+    ),
+    "pattern": LayerCase(
+        layers.PatternConv,
+        {
+            "pattern": "b (2h+kh) (w+kw) c, kh c, kw c, c o -> b h w o",
+            "kh": 3,
+            "kw": 2,
+            "o": 4,
+            "bias": "o",
+            "padding": "same",
+            "padding_mode": "edge",
+        },
+        (2, 6, 7, 3),
+        lambda inputs, weights: (
+            weights[-1]
+            + reference.conv(
+                "b (2h+kh) (w+kw) c, kh c, kw c, c o -> b h w o",
+                inputs,
+                *weights[:-1],
+                padding="same",
+                padding_mode="edge",
+            )
+        ),
+    ),
     "fixed conv1d": LayerCase(
         layers.FixedConv1D,
         {"kernel": [1.0, -2.0, 0.5], "padding": "same"},

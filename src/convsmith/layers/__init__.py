@@ -4,22 +4,48 @@ Its modules refer to `convsmith.engine`, `ops` and `transforms` as modules, and 
 them: `convsmith.registration` may import the layers while one of those is half imported.
 """
 
-from convsmith.layers.conv import Conv1D, Conv2D, Conv3D
+from convsmith.layers.conv import Conv1D, Conv2D, Conv3D, ConvND
+from convsmith.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D
+from convsmith.layers.dynamic import DynamicConv1D, DynamicConv2D, DynamicConv3D
 from convsmith.layers.fixed import FixedConv1D, FixedConv2D, FixedConv3D
 from convsmith.layers.folding import fold
+from convsmith.layers.local import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
+from convsmith.layers.masked import CentralDifferenceConv2D, MaskedConv2D
+from convsmith.layers.pattern import PatternConv
+from convsmith.layers.separable import SeparableConv1D, SeparableConv2D, SeparableConv3D
 from convsmith.layers.standardized import (
     StandardizedConv1D,
     StandardizedConv2D,
     StandardizedConv3D,
 )
+from convsmith.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
+    "CentralDifferenceConv2D",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "Conv3D",
+    "Conv3DTranspose",
+    "ConvND",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "DepthwiseConv3D",
+    "DynamicConv1D",
+    "DynamicConv2D",
+    "DynamicConv3D",
     "FixedConv1D",
     "FixedConv2D",
     "FixedConv3D",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "LocallyConnected3D",
+    "MaskedConv2D",
+    "PatternConv",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConv3D",
     "StandardizedConv1D",
     "StandardizedConv2D",
     "StandardizedConv3D",

@@ -13,6 +13,7 @@ import keras
 
 from convsmith import geometry
 from convsmith.errors import ArgumentError, DtypeError, ShapeError, compose
+from convsmith.ops.transposed import transposed_crops
 
 Size = int | None
 Shape = tuple[Size, ...]
@@ -22,6 +23,11 @@ DATA_FORMATS: tuple[DataFormat, ...] = ("channels_last", "channels_first")
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
+
+
+def spatial_axes(rank: int) -> tuple[str, ...]:
+    """Return what the spatial axes are called in messages."""
+    return SPATIAL_AXES[-rank:] if rank <= 3 else tuple(f"axis_{i}" for i in range(1, rank + 1))
 
 
 def stored_padding(padding: Any, rank: int) -> Any:
@@ -99,7 +105,7 @@ def check_input_shape(
         ShapeError: another rank, an unknown number of channels, or another number than before.
     """
     shape = tuple(shape)
-    spatial = SPATIAL_AXES[-rank:]
+    spatial = spatial_axes(rank)
     last = data_format == "channels_last"
     axes = ("batch", *spatial, "channels") if last else ("batch", "channels", *spatial)
     expected = f"{rank + 2} axes ({', '.join(axes)}), data_format={data_format!r}"
@@ -152,6 +158,26 @@ def check_input_shape(
     )
 
 
+def check_groups(where: str, channels: int, groups: int, shape: Sequence[Size]) -> None:
+    """Check that the channels of an input can be split.
+
+    Raises:
+        ShapeError: they can't.
+    """
+    if channels % groups:
+        raise ShapeError(
+            compose(
+                where,
+                f"{channels} input channels can't be split into groups={groups}",
+                expected="a multiple of groups",
+                received=f"shape {tuple(shape)}",
+                fix="groups=1",
+            ),
+            argument="groups",
+            value=groups,
+        )
+
+
 def output_sizes(
     sizes: Sequence[Size],
     kernel_size: Sequence[int],
@@ -165,7 +191,7 @@ def output_sizes(
         ShapeError: the kernel reaches beyond the padded input.
     """
     rank = len(kernel_size)
-    names = SPATIAL_AXES[-rank:]
+    names = spatial_axes(rank)
     paddings = geometry.normalize_padding(padding, rank)
     result = []
     for axis, size in enumerate(sizes):
@@ -173,6 +199,56 @@ def output_sizes(
         pads = geometry.resolve_padding(paddings[axis], size, kernel, stride, dilation)
         result.append(geometry.output_size(size, kernel, stride, dilation, pads, axis=names[axis]))
     return tuple(result)
+
+
+def transposed_sizes(
+    sizes: Sequence[Size],
+    kernel_size: Sequence[int],
+    strides: Sequence[int],
+    padding: Any,
+    dilation_rate: Sequence[int],
+    output_padding: Any,
+) -> Shape:
+    """Return the spatial sizes of a transposed convolution's output; None stays None.
+
+    Raises:
+        ShapeError: the crop leaves nothing.
+    """
+    names = spatial_axes(len(kernel_size))
+    crops = transposed_crops(padding, output_padding, kernel_size, strides, dilation_rate)
+    axes = zip(sizes, kernel_size, strides, dilation_rate, crops, names, strict=True)
+    return tuple(
+        geometry.transposed_size(size, taps, stride, dilation, geometry.Pads(*crop), axis=name)
+        for size, taps, stride, dilation, crop, name in axes
+    )
+
+
+def plain_integers(value: Any, argument: str) -> Any:
+    """Return a tensor's numbers as ints; anything else as it is.
+
+    Raises:
+        ArgumentError: the numbers aren't known while the call is traced.
+    """
+    if isinstance(value, int | str | tuple | list) or not hasattr(value, "shape"):
+        return value
+    try:
+        if isinstance(value, keras.KerasTensor):
+            raise TypeError("a symbolic tensor has no numbers yet")
+        numbers = ops.convert_to_numpy(value).tolist()
+    except Exception as error:
+        raise ArgumentError(
+            compose(
+                f"{argument}: a tensor",
+                "its numbers aren't known while the call is traced, and the output's shape "
+                "depends on them",
+                expected="an int, or one for each spatial axis; tensors in eager calls only",
+                received=f"{type(value).__name__} of shape {tuple(value.shape)}",
+                fix=f"{argument}=2 as a Python int (another int traces the call again)",
+            ),
+            argument=argument,
+            value=value,
+        ) from error
+    return tuple(numbers) if isinstance(numbers, list) else numbers
 
 
 def as_floating(inputs: Any, dtype: str) -> Any:

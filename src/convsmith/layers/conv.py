@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from convsmith import geometry, transforms
 from convsmith import ops as convolutions
-from convsmith.errors import KernelError, ShapeError, compose
-from convsmith.layers.arguments import (
-    as_floating,
-    check_input_shape,
-    input_shape_of,
-    output_sizes,
-    resolved_data_format,
-    stored_padding,
-    stored_padding_mode,
-    stored_padding_value,
-)
+from convsmith.layers.arguments import as_floating, check_groups, resolved_data_format
+from convsmith.layers.windowed import Windowed
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
 
 
-class Convolution(keras.layers.Layer):
-    """What the three ranks share; it stands before Keras's class in their bases.
-
-    Keras's constructor refuses what its backends lack (strides with dilation, padding beyond two
-    words), so that it's given safe values and the real ones are set afterwards.
-    """
-
-    spatial_rank: ClassVar[int]
+class Convolution(Windowed):
+    """What the three ranks share; it stands before Keras's class in their bases."""
 
     # Set by Keras's constructor.
     filters: int
     groups: int
-    kernel_size: tuple[int, ...]
-    strides: tuple[int, ...]
-    use_bias: bool
-    bias: Any
-    activation: Any
-    padding: Any
-    data_format: Any
-    dilation_rate: tuple[int, ...]
 
     if TYPE_CHECKING:
 
@@ -75,8 +52,6 @@ class Convolution(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         rank = self.spatial_rank
-        dilation_rate = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
-        padding = stored_padding(padding, rank)
         keras_arguments: dict[str, Any] = {
             "filters": geometry.integer(filters, "filters", minimum=1),
             "kernel_size": geometry.normalize_tuple(kernel_size, rank, "kernel_size"),
@@ -94,48 +69,16 @@ class Convolution(keras.layers.Layer):
             "bias_constraint": bias_constraint,
         }
         super().__init__(**keras_arguments, **kwargs)
-        self.dilation_rate = dilation_rate
-        self.padding = padding
-        self.padding_mode = stored_padding_mode(padding_mode, rank)
-        self.padding_value = stored_padding_value(padding_value, padding_mode, rank)
+        self._set_edges(padding, padding_mode, padding_value, dilation_rate)
         self.kernel_transform = transforms.get(kernel_transform)
-        # Keras's check would come first and say less than ours.
-        self.input_spec = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Check the input, whatever a subclass does in `call`, then call the layer."""
-        inputs = args[0] if args else kwargs.get("inputs")
-        shape = input_shape_of(inputs)
-        if shape is not None:
-            check_input_shape(
-                self._described(), shape, self.spatial_rank, self.data_format, self._channels()
-            )
-        return super().__call__(*args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel ``(*kernel_size, in // groups, filters)`` and bias."""
-        check_input_shape(self._described(), input_shape, self.spatial_rank, self.data_format)
+        self._check_input(input_shape)
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
-        if channels % self.groups:
-            raise ShapeError(
-                compose(
-                    self._described(),
-                    f"{channels} input channels can't be split into groups={self.groups}",
-                    expected="a multiple of groups",
-                    received=f"shape {tuple(input_shape)}",
-                    fix="groups=1",
-                ),
-                argument="groups",
-                value=self.groups,
-            )
+        check_groups(self._described(), channels, self.groups, input_shape)
         super().build(input_shape)
         self.input_spec = None
-
-    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
-        """Add a weight; a kernel that will be transformed is read in full precision."""
-        if kwargs.get("name") == "kernel" and self.kernel_transform is not None:
-            kwargs["autocast"] = False
-        return super().add_weight(*args, **kwargs)
 
     @property
     def effective_kernel(self) -> Any:
@@ -143,39 +86,24 @@ class Convolution(keras.layers.Layer):
 
         A subclass that only wants another kernel overrides this.
         """
-        kernel = self.kernel
-        if self.kernel_transform is None:
-            return kernel
-        before = tuple(kernel.shape)
-        kernel = self.kernel_transform(ops.convert_to_tensor(kernel))
-        if tuple(kernel.shape) != before:
-            raise KernelError(
-                compose(
-                    f"{self._described()}: kernel_transform={self.kernel_transform!r}",
-                    f"turned a kernel of shape {before} into {tuple(kernel.shape)}",
-                    expected="the same shape",
-                    fix="keepdims=True in its reductions",
-                ),
-                argument="kernel_transform",
-                value=tuple(kernel.shape),
-            )
-        return kernel
+        return self._transformed(self.kernel_transform, self.kernel)
 
     def convolve(self, inputs: Any, kernel: Any) -> Any:
-        """Return the convolution of the inputs with any kernel, as the constructor said.
+        """Return the convolution of the inputs with any kernel, as constructor and call said.
 
         Strides, padding with its mode and value, dilation, groups and data format are honoured;
         bias and activation are added by `call`. The kernel takes the inputs' dtype.
         """
         inputs = as_floating(inputs, self.compute_dtype)
+        now = self.geometry
         return convolutions.conv(
             inputs,
             ops.cast(kernel, inputs.dtype),
-            strides=self.strides,
-            padding=self.padding,
+            strides=now.strides,
+            padding=now.padding,
             padding_mode=self.padding_mode,
             padding_value=self.padding_value,
-            dilation_rate=self.dilation_rate,
+            dilation_rate=now.dilation_rate,
             groups=self.groups,
             data_format=self.data_format,
         )
@@ -184,41 +112,30 @@ class Convolution(keras.layers.Layer):
         """Return the inputs combined with the effective kernel: the method to override."""
         return self.convolve(inputs, kernel)
 
-    def call(self, inputs: Any) -> Any:
-        """Return ``activation(convolution_op(inputs, effective_kernel) + bias)``."""
-        kernel = ops.cast(self.effective_kernel, self.compute_dtype)
-        outputs = self.convolution_op(inputs, kernel)
-        if self.use_bias:
-            last = self.data_format == "channels_last"
-            tail = (1,) * (0 if last else self.spatial_rank)
-            bias = ops.reshape(ops.cast(self.bias, outputs.dtype), (self.filters, *tail))
-            # keras.ops.add has a shortcut for biases that TensorFlow fuses with the convolution;
-            # channels first, it takes the width for the channels where the two are of one size.
-            outputs = ops.add(outputs, bias) if last else outputs + bias
-        return outputs if self.activation is None else self.activation(outputs)
+    def call(
+        self, inputs: Any, strides: Any = None, dilation_rate: Any = None, padding: Any = None
+    ) -> Any:
+        """Return ``activation(convolution_op(inputs, effective_kernel) + bias)``.
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the output for an input shape, None where it isn't known."""
-        check_input_shape(self._described(), input_shape, self.spatial_rank, self.data_format)
-        last = self.data_format == "channels_last"
-        spatial = input_shape[1:-1] if last else input_shape[2:]
-        sizes = output_sizes(
-            spatial, self.kernel_size, self.strides, self.padding, self.dilation_rate
-        )
-        batch = input_shape[0]
-        return (batch, *sizes, self.filters) if last else (batch, self.filters, *sizes)
+        `strides`, `dilation_rate` and `padding` stand for the constructor's in this call.
+        """
+        kernel = ops.cast(self.effective_kernel, self.compute_dtype)
+        with self._geometry_of_call(strides, dilation_rate, padding):
+            outputs = self.convolution_op(inputs, kernel)
+        return self._finished(outputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {
             **super().get_config(),
-            "padding_mode": self.padding_mode,
-            "padding_value": self.padding_value,
             "kernel_transform": transforms.serialize(self.kernel_transform),
         }
 
-    def _described(self) -> str:
-        return f"{type(self).__name__} {self.name!r}"
+    def _transforms(self) -> dict[str, transforms.Transform | None]:
+        return {"kernel": getattr(self, "kernel_transform", None)}
+
+    def _output_channels(self, channels: int) -> int:
+        return self.filters
 
     def _channels(self) -> int | None:
         return self.kernel.shape[-2] * self.groups if self.built else None
@@ -326,3 +243,51 @@ class Conv3D(Convolution, keras.layers.Conv3D):
     """
 
     spatial_rank = 3
+
+
+class _KerasConvND(keras.layers.Conv2D.__base__):  # type: ignore[misc]
+    """Keras's base class of dense convolutions, of which it makes layers up to rank 3."""
+
+    spatial_rank: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(rank=self.spatial_rank, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="convsmith")
+class ConvND(Convolution, _KerasConvND):
+    """A convolution over any number of spatial axes, on every backend.
+
+    Equation: that of `Conv3D` with `rank` spatial axes.
+
+    Args:
+        rank: how many spatial axes there are, at least 1.
+
+    All others are those of `Conv2D`, in its order, with an int or one entry for each axis.
+
+    Shapes: input ``(batch, *sizes, channels)``, or ``(batch, channels, *sizes)`` for
+    ``data_format="channels_first"``; output the same with `filters` channels. Floating dtypes;
+    whole numbers are cast to the layer's compute dtype.
+
+    Raises:
+        ArgumentError: an argument that no input could make right.
+        ShapeError: another number of axes or channels, or a kernel larger than the padded input.
+        KernelError: `kernel_transform` changes the kernel's shape.
+
+    Example:
+        >>> layer = ConvND(4, 2, (1, 3, 3, 3), padding="same", padding_mode="edge")
+        >>> tuple(layer(keras.ops.ones((1, 2, 3, 4, 5, 3))).shape)
+        (1, 2, 3, 4, 5, 2)
+
+    Source: as `keras.layers.Conv3D`.
+    """
+
+    def __init__(
+        self, rank: int, filters: int, kernel_size: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        self.spatial_rank = geometry.integer(rank, "rank", minimum=1)
+        super().__init__(filters, kernel_size, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"rank": self.spatial_rank, **super().get_config()}

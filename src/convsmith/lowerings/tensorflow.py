@@ -154,10 +154,15 @@ def pad_reading(x: Tensor, borders: tuple[Border, ...], value: float) -> Tensor:
     return padded(x)
 
 
+MOST_MIRRORED_AXES = 5
+"""What TensorFlow's own gradient of mirrored borders takes."""
+
+
 def _unpad(gradient: Tensor, borders: tuple[Border, ...]) -> Tensor:
     (word, *others) = {m for b in borders for m in b.mode}
     inside = {"reflect": -1, "symmetric": 0}.get(word)
-    if others or inside is None or any(max(b.pads) > b.size + inside for b in borders):  # type: ignore[type-var]
+    far = inside is None or any(max(b.pads) > b.size + inside for b in borders)  # type: ignore[type-var]
+    if others or far or len(gradient.shape) > MOST_MIRRORED_AXES:
         return unpad_each(gradient, borders)
     widths = [[0, 0] for _ in gradient.shape]
     for border in borders:

@@ -10,12 +10,30 @@ import keras
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.transforms.base import Compose, KernelTransform, Transform
+from convsmith.transforms.difference import CentralDifference
+from convsmith.transforms.filters import (
+    Demodulate,
+    ScaledStandardize,
+    UnitNorm,
+    UnitSum,
+    ZeroMean,
+)
 from convsmith.transforms.standardization import Standardize
+from convsmith.transforms.symmetry import Symmetric
 
 TransformLike = str | Transform | dict[str, Any] | Sequence[Any] | None
 """What `kernel_transform=` takes: a name, an object or function, its saved form, or a list."""
 
-_FACTORIES: dict[str, Callable[[], Transform]] = {"standardize": Standardize}
+_FACTORIES: dict[str, Callable[[], Transform]] = {
+    "central_difference": CentralDifference,
+    "demodulate": Demodulate,
+    "scaled_standardize": ScaledStandardize,
+    "standardize": Standardize,
+    "symmetric": Symmetric,
+    "unit_norm": UnitNorm,
+    "unit_sum": UnitSum,
+    "zero_mean": ZeroMean,
+}
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,207 @@
+"""What convolution layers of every kind share: edges, a geometry that a call may change, a bias."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, NamedTuple
+
+import keras
+
+from convsmith import geometry, transforms
+from convsmith.errors import KernelError, compose
+from convsmith.layers.arguments import (
+    Shape,
+    check_input_shape,
+    input_shape_of,
+    output_sizes,
+    plain_integers,
+    stored_padding,
+    stored_padding_mode,
+    stored_padding_value,
+)
+
+# Keras's inferred types are too vague to check against.
+ops: Any = keras.ops
+
+
+class Geometry(NamedTuple):
+    """Where the windows of a call are."""
+
+    strides: tuple[int, ...]
+    padding: Any
+    dilation_rate: tuple[int, ...]
+
+
+class Windowed(keras.layers.Layer):
+    """The part of a convolution layer that doesn't depend on how its kernel is combined.
+
+    It stands before Keras's class in the bases of a layer. Keras's constructor refuses what its
+    backends lack (strides with dilation, padding beyond two words), so that it's given safe values
+    and the real ones are set afterwards, by `_set_edges`.
+    """
+
+    spatial_rank: int
+
+    # Set by Keras's constructor.
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    use_bias: bool
+    bias: Any
+    activation: Any
+    padding: Any
+    data_format: Any
+    dilation_rate: tuple[int, ...]
+
+    _called_with: dict[int, Geometry]
+
+    def _set_edges(
+        self, padding: Any, padding_mode: Any, padding_value: float | None, dilation_rate: Any
+    ) -> None:
+        rank = self.spatial_rank
+        self.dilation_rate = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
+        self.padding = stored_padding(padding, rank)
+        self.padding_mode = stored_padding_mode(padding_mode, rank)
+        self.padding_value = stored_padding_value(padding_value, padding_mode, rank)
+        # Keras's check would come first and say less than ours.
+        self.input_spec = None
+        # By thread: strategies trace one layer in several. Keras mustn't track it.
+        object.__setattr__(self, "_called_with", {})
+
+    # ------------------------------------------------------------------------------ geometry
+
+    @property
+    def geometry(self) -> Geometry:
+        """Strides, padding and dilation of the call that runs, else those of the constructor."""
+        changed = self._called_with
+        if changed and get_ident() in changed:
+            return changed[get_ident()]
+        return Geometry(self.strides, self.padding, self.dilation_rate)
+
+    @contextmanager
+    def _geometry_of_call(self, strides: Any, dilation_rate: Any, padding: Any) -> Iterator[None]:
+        """Let `geometry` be what a call asks for; None stands for what the constructor said."""
+        if strides is None and dilation_rate is None and padding is None:
+            yield
+            return
+        rank, own = self.spatial_rank, self.geometry
+
+        def numbers(value: Any, argument: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+            if value is None:
+                return otherwise
+            return geometry.normalize_tuple(plain_integers(value, argument), rank, argument)
+
+        changed = self._called_with
+        before = changed.get(get_ident())
+        changed[get_ident()] = Geometry(
+            numbers(strides, "strides", own.strides),
+            own.padding if padding is None else stored_padding(padding, rank),
+            numbers(dilation_rate, "dilation_rate", own.dilation_rate),
+        )
+        try:
+            yield
+        finally:
+            if before is None:
+                del changed[get_ident()]
+            else:
+                changed[get_ident()] = before
+
+    # --------------------------------------------------------------------------------- calls
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Check the input, whatever a subclass does in `call`, then call the layer."""
+        inputs = args[0] if args else kwargs.get("inputs")
+        shape = input_shape_of(inputs)
+        if shape is not None:
+            self._check_input(shape, self._channels())
+        return super().__call__(*args, **kwargs)
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a weight; a kernel that will be transformed is read in full precision."""
+        if self._transforms().get(kwargs.get("name", "")) is not None:
+            kwargs["autocast"] = False
+        return super().add_weight(*args, **kwargs)
+
+    def _transforms(self) -> dict[str, transforms.Transform | None]:
+        """Return the transforms by the names of the weights that they belong to."""
+        return {}
+
+    def _transformed(self, transform: transforms.Transform | None, kernel: Any) -> Any:
+        """Return a kernel ``(*kernel_size, in, out)`` after a transform, which keeps its shape."""
+        if transform is None:
+            return kernel
+        before = tuple(kernel.shape)
+        kernel = transform(ops.convert_to_tensor(kernel))
+        if tuple(kernel.shape) != before:
+            raise KernelError(
+                compose(
+                    f"{self._described()}: kernel_transform={transform!r}",
+                    f"turned a kernel of shape {before} into {tuple(kernel.shape)}",
+                    expected="the same shape",
+                    fix="keepdims=True in its reductions",
+                ),
+                argument="kernel_transform",
+                value=tuple(kernel.shape),
+            )
+        return kernel
+
+    def _finished(self, outputs: Any) -> Any:
+        """Return the outputs with the bias added, then activated."""
+        if self.use_bias:
+            last = self.data_format == "channels_last"
+            tail = (1,) * (0 if last else self.spatial_rank)
+            bias = ops.reshape(ops.cast(self.bias, outputs.dtype), (-1, *tail))
+            # keras.ops.add has a shortcut for biases that TensorFlow fuses with the convolution;
+            # channels first, it takes the width for the channels where the two are of one size.
+            outputs = ops.add(outputs, bias) if last else outputs + bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+    # -------------------------------------------------------------------------------- shapes
+
+    def _check_input(self, shape: Any, channels: int | None = None) -> None:
+        check_input_shape(self._described(), shape, self.spatial_rank, self.data_format, channels)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output for an input shape, None where it isn't known."""
+        self._check_input(input_shape)
+        last = self.data_format == "channels_last"
+        spatial = input_shape[1:-1] if last else input_shape[2:]
+        sizes = self._output_sizes(tuple(spatial))
+        batch, filters = input_shape[0], self._output_channels(input_shape[-1 if last else 1])
+        return (batch, *sizes, filters) if last else (batch, filters, *sizes)
+
+    def compute_output_spec(
+        self,
+        inputs: Any,
+        strides: Any = None,
+        dilation_rate: Any = None,
+        padding: Any = None,
+        **_: Any,
+    ) -> Any:
+        """Return what a call gives, by shape and dtype."""
+        with self._geometry_of_call(strides, dilation_rate, padding):
+            shape = self.compute_output_shape(tuple(inputs.shape))
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def _output_sizes(self, sizes: Shape) -> Shape:
+        now = self.geometry
+        return output_sizes(sizes, self.kernel_size, now.strides, now.padding, now.dilation_rate)
+
+    def _output_channels(self, channels: int) -> int:
+        raise NotImplementedError
+
+    def _channels(self) -> int | None:
+        """Return how many channels the layer was built for, None before."""
+        raise NotImplementedError
+
+    def _described(self) -> str:
+        return f"{type(self).__name__} {self.name!r}"
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "padding_mode": self.padding_mode,
+            "padding_value": self.padding_value,
+        }
