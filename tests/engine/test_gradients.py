@@ -195,6 +195,8 @@ EVERY = {
     "one channel each": ("b (h+kh) c, kh c m -> b h (c m)", (2, 7, 3), (3, 3, 1), {}),
     "one channel": ("b (h+kh) i, kh i o -> b h o", (2, 7, 1), (3, 1, 4), {}),
     "correlation": ("b h c, b (h+d) c -> b h d", (2, 5, 3), (2, 8, 3), {"d": 4}),
+    # Its gradient by the kernel sums batch, rows and columns in loops over two axes.
+    "long rows": ("b (h+kh) (w+kw) c, kh kw c -> b h w c", (2, 4, 72, 2), (2, 2, 2), {}),
     # The last entry of the data is beyond the last stride: no window of the gradient reads it.
     "leftover": ("b (2h+kh) i, kh i o -> b h o", (2, 8, 3), (3, 3, 4), {}),
     "leftover depthwise": ("b (2h+kh) c, kh c -> b h c", (2, 8, 3), (3, 3), {}),
