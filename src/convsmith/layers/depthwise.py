@@ -9,13 +9,13 @@ import keras
 from convsmith import geometry, transforms
 from convsmith import ops as convolutions
 from convsmith.layers.arguments import as_floating, resolved_data_format
-from convsmith.layers.windowed import Windowed
+from convsmith.layers.windowed import OneKernel
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
 
 
-class DepthwiseConvolution(Windowed):
+class DepthwiseConvolution(OneKernel):
     """What the three ranks share; it stands before Keras's class in their bases."""
 
     # Set by Keras's constructor.
@@ -104,32 +104,6 @@ class DepthwiseConvolution(Windowed):
             dilation_rate=now.dilation_rate,
             data_format=self.data_format,
         )
-
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Return the inputs combined with the effective kernel: the method to override."""
-        return self.convolve(inputs, kernel)
-
-    def call(
-        self, inputs: Any, strides: Any = None, dilation_rate: Any = None, padding: Any = None
-    ) -> Any:
-        """Return ``activation(convolution_op(inputs, effective_kernel) + bias)``.
-
-        `strides`, `dilation_rate` and `padding` stand for the constructor's in this call.
-        """
-        kernel = ops.cast(self.effective_kernel, self.compute_dtype)
-        with self._geometry_of_call(strides, dilation_rate, padding):
-            outputs = self.convolution_op(inputs, kernel)
-        return self._finished(outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "kernel_transform": transforms.serialize(self.kernel_transform),
-        }
-
-    def _transforms(self) -> dict[str, transforms.Transform | None]:
-        return {"kernel": getattr(self, "kernel_transform", None)}
 
     def _output_channels(self, channels: int) -> int:
         return channels * self.depth_multiplier

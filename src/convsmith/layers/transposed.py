@@ -16,13 +16,13 @@ from convsmith.layers.arguments import (
     resolved_data_format,
     transposed_sizes,
 )
-from convsmith.layers.windowed import Windowed
+from convsmith.layers.windowed import OneKernel
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
 
 
-class TransposedConvolution(Windowed):
+class TransposedConvolution(OneKernel):
     """What the three ranks share; it stands before Keras's class in their bases."""
 
     # Set by Keras's constructor.
@@ -168,35 +168,15 @@ class TransposedConvolution(Windowed):
             padding_mode=self.padding_mode,
         )
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Return the inputs combined with the effective kernel: the method to override."""
-        return self.convolve(inputs, kernel)
-
-    def call(
-        self, inputs: Any, strides: Any = None, dilation_rate: Any = None, padding: Any = None
-    ) -> Any:
-        """Return ``activation(convolution_op(inputs, effective_kernel) + bias)``.
-
-        `strides`, `dilation_rate` and `padding` stand for the constructor's in this call.
-        """
-        kernel = ops.cast(self.effective_kernel, self.compute_dtype)
-        with self._geometry_of_call(strides, dilation_rate, padding):
-            outputs = self.convolution_op(inputs, kernel)
-        return self._finished(outputs)
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         config = {
             **super().get_config(),
             "groups": self.groups,
             "output_padding": self.output_padding,
-            "kernel_transform": transforms.serialize(self.kernel_transform),
         }
         del config["padding_value"]  # Nothing is read beyond the edges; writes there are dropped.
         return config
-
-    def _transforms(self) -> dict[str, transforms.Transform | None]:
-        return {"kernel": getattr(self, "kernel_transform", None)}
 
     def _output_sizes(self, sizes: Shape) -> Shape:
         now = self.geometry

@@ -205,3 +205,44 @@ class Windowed(keras.layers.Layer):
             "padding_mode": self.padding_mode,
             "padding_value": self.padding_value,
         }
+
+
+class OneKernel(Windowed):
+    """A layer of one kernel, which is transformed and then handed to the hook."""
+
+    kernel_transform: transforms.Transform | None
+
+    @property
+    def effective_kernel(self) -> Any:
+        """The kernel that is convolved with."""
+        raise NotImplementedError
+
+    def convolve(self, inputs: Any, kernel: Any) -> Any:
+        """Return the inputs combined with any kernel, as constructor and call said."""
+        raise NotImplementedError
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Return the inputs combined with the effective kernel: the method to override."""
+        return self.convolve(inputs, kernel)
+
+    def call(
+        self, inputs: Any, strides: Any = None, dilation_rate: Any = None, padding: Any = None
+    ) -> Any:
+        """Return ``activation(convolution_op(inputs, effective_kernel) + bias)``.
+
+        `strides`, `dilation_rate` and `padding` stand for the constructor's in this call.
+        """
+        kernel = ops.cast(self.effective_kernel, self.compute_dtype)
+        with self._geometry_of_call(strides, dilation_rate, padding):
+            outputs = self.convolution_op(inputs, kernel)
+        return self._finished(outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "kernel_transform": transforms.serialize(self.kernel_transform),
+        }
+
+    def _transforms(self) -> dict[str, transforms.Transform | None]:
+        return {"kernel": getattr(self, "kernel_transform", None)}
