@@ -31,12 +31,12 @@ Constants = dict[str, float]
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured of one shape: amounts, microseconds and the planner's bias by lowering."""
+    """What was measured of one shape: amounts, microseconds and handicaps by lowering."""
 
     label: str
     amounts: Mapping[str, Mapping[str, float]]
     times: Mapping[str, float]
-    biases: Mapping[str, float]
+    handicaps: Mapping[str, float]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -104,7 +104,7 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
     import convsmith as cs
     from convsmith.lowerings import LOWERINGS, Target
     from convsmith.planner.features import features, workspace
-    from convsmith.planner.plan import bias
+    from convsmith.planner.plan import handicap
 
     target = Target(record["backend"], record["mode"], record["device"], "float32")
     found: list[Case] = []
@@ -118,9 +118,9 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
             continue
         step = planned.step
         amounts = {name: features(name, step, target) for name in times}
-        biases = {n: bias(n, step, target, workspace(n, step, target)) for n in times}
+        handicaps = {n: handicap(n, step, target, workspace(n, step, target)) for n in times}
         label = f"{row['number']} {row['family']}: {row['pattern']} {row['shapes']}"
-        found.append(Case(label, amounts, times, biases))
+        found.append(Case(label, amounts, times, handicaps))
     return found
 
 
@@ -188,7 +188,7 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
             times[i, names.index(name)] = np.log(measured)
         for j, (name, key) in enumerate(places):
             amounts[i, names.index(name), j] = case.amounts.get(name, {}).get(key, 0.0)
-    biases = np.log([[case.biases.get(n, 1.0) for n in names] for case in found])
+    handicaps = np.log([[case.handicaps.get(n, 1.0) for n in names] for case in found])
     present = np.isfinite(times)
     known = np.where(present, times, 0.0)
     loss = np.where(present, times - times.min(axis=1, keepdims=True), 0.0)
@@ -196,7 +196,7 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
     def objective(logarithms: Any) -> tuple[float, Any]:
         constants = np.exp(np.clip(logarithms, -80, 80))
         total = np.maximum(amounts @ constants, 1e-3)
-        estimate = np.where(present, np.log(total) + biases, np.inf)
+        estimate = np.where(present, np.log(total) + handicaps, np.inf)
         weights = np.exp(-(estimate - estimate.min(axis=1, keepdims=True)) / CLOSE)
         weights = weights / weights.sum(axis=1, keepdims=True)
         regret = (weights * loss).sum(axis=1)
@@ -244,7 +244,7 @@ def held_out(found: Sequence[Case], prior: Any) -> list[float]:
 def ratio(case: Case, constants: Mapping[str, Constants], prior: Any) -> float:
     """Return (time of the chosen) / (time of the best) of a case."""
     costs = {
-        n: case.biases[n] * predicted(case.amounts[n], constants.get(n, {}), prior)
+        n: case.handicaps[n] * predicted(case.amounts[n], constants.get(n, {}), prior)
         for n in case.times
     }
     chosen = min(costs, key=costs.__getitem__)

@@ -178,6 +178,25 @@ def check_groups(where: str, channels: int, groups: int, shape: Sequence[Size]) 
         )
 
 
+def check_filters(where: str, filters: int, groups: int) -> None:
+    """Check that the filters can be split.
+
+    Raises:
+        ArgumentError: they can't.
+    """
+    if filters % groups:
+        raise ArgumentError(
+            compose(
+                f"{where}: filters={filters}",
+                f"can't be split into groups={groups}",
+                expected="a multiple of groups",
+                fix=f"filters={-(-filters // groups) * groups}",
+            ),
+            argument="filters",
+            value=filters,
+        )
+
+
 def output_sizes(
     sizes: Sequence[Size],
     kernel_size: Sequence[int],

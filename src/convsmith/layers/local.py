@@ -7,8 +7,13 @@ from typing import Any
 import keras
 
 from convsmith import engine, geometry
-from convsmith.errors import ArgumentError, ShapeError, compose
-from convsmith.layers.arguments import as_floating, check_groups, resolved_data_format
+from convsmith.errors import ShapeError, compose
+from convsmith.layers.arguments import (
+    as_floating,
+    check_filters,
+    check_groups,
+    resolved_data_format,
+)
 from convsmith.layers.initializers import with_fans
 from convsmith.layers.windowed import Windowed
 from convsmith.ops.arguments import axis_texts, data_text, edge_arguments
@@ -59,17 +64,7 @@ class LocalConvolution(Windowed):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self._set_edges(padding, padding_mode, padding_value, dilation_rate)
-        if self.filters % self.groups:
-            raise ArgumentError(
-                compose(
-                    f"{type(self).__name__}: filters={filters}",
-                    f"can't be split into groups={groups}",
-                    expected="a multiple of groups",
-                    fix=f"filters={-(-self.filters // self.groups) * self.groups}",
-                ),
-                argument="filters",
-                value=filters,
-            )
+        check_filters(type(self).__name__, self.filters, self.groups)
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel ``(*positions, *kernel_size, in // groups, filters)`` and bias

@@ -38,8 +38,7 @@ class PatternConv(keras.layers.Layer):
             each summed axis counts once over all weights, so that outputs have the variance of
             the inputs times the initialiser's scale, however many weights there are.
         bias_initializer: what `keras.initializers.get` takes.
-        kernel_regularizer: for all weights, or a dict by name; the same for `kernel_constraint`
-            and `kernel_transform`.
+        kernel_regularizer: for all weights, or a dict by name; `kernel_constraint` likewise.
         bias_regularizer, bias_constraint: as in Keras.
         **sizes: sizes of axes that the inputs don't have, such as ``kh=3, o=64``, and values of
             named coefficients; others are arguments of `keras.layers.Layer`.

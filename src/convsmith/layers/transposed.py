@@ -12,6 +12,7 @@ from convsmith.errors import ArgumentError, compose
 from convsmith.layers.arguments import (
     Shape,
     as_floating,
+    check_filters,
     check_groups,
     resolved_data_format,
     transposed_sizes,
@@ -83,17 +84,7 @@ class TransposedConvolution(OneKernel):
         self._set_edges(padding, padding_mode, None, dilation_rate)
         self.output_padding = self._checked_output_padding(output_padding)
         self.kernel_transform = transforms.get(kernel_transform)
-        if filters % self.groups:
-            raise ArgumentError(
-                compose(
-                    f"{type(self).__name__}: filters={filters}",
-                    f"can't be split into groups={self.groups}",
-                    expected="a multiple of groups",
-                    fix=f"filters={-(-filters // self.groups) * self.groups}",
-                ),
-                argument="filters",
-                value=filters,
-            )
+        check_filters(type(self).__name__, self.filters, self.groups)
 
     def _checked_output_padding(self, output_padding: Any) -> tuple[int, ...] | None:
         if output_padding is None:

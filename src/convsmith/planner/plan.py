@@ -290,7 +290,7 @@ def _choose(
         time = choice.microseconds or 0.0
         if choice.source != ESTIMATED:
             return time
-        return time * bias(choice.lowering, step, target, choice.workspace - held)
+        return time * handicap(choice.lowering, step, target, choice.workspace - held)
 
     best = min(measured or free, key=cost, default=None)
     if best is None:
@@ -307,7 +307,7 @@ def _choose(
     return PlannedStep(step, best.lowering, tuple(choices), target, limit)
 
 
-def bias(name: str, step: Step, target: Target, needed: int) -> float:
+def handicap(name: str, step: Step, target: Target, needed: int) -> float:
     """Return what an estimate counts times, because of what estimates don't see."""
     if name == "direct" and dense(step):
         return DOUBTED
