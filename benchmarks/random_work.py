@@ -231,6 +231,77 @@ def _data_gradient(draw: _Draw) -> Work:
     return Work("data gradient", pattern, ((b, *sizes, c), (*counts, c)), _padding(draw))
 
 
+STAGES = {
+    "dense": ((112, 32), (56, 64), (56, 96), (28, 128), (28, 192), (14, 256), (14, 384), (7, 512)),
+    "depthwise": (
+        (112, 32),
+        (56, 96),
+        (56, 144),
+        (28, 192),
+        (28, 240),
+        (14, 384),
+        (14, 480),
+        (7, 960),
+    ),
+    "grouped": ((56, 128), (28, 256), (14, 512), (7, 1024)),
+}
+"""Sides and channels of the stages of networks that are in wide use."""
+
+
+def _stage(draw: _Draw) -> Work:
+    """A layer of a network for images, or the gradient of one of its operands."""
+    kind = draw.of("dense", "depthwise", "depthwise", "grouped", "grouped")
+    side, channels = draw.of(*STAGES[kind])
+    batch = draw.of(1, 1, 4, 8, 16)
+    taps, stride = draw.of(3, 3, 5, 7) if kind == "depthwise" else draw.of(1, 3, 3), 1
+    if kind != "dense" and draw.of(True, False, False, False):
+        stride = 2
+    windows, k, out, _, counts = draw.windows(2, taps, stride=stride, size=side)
+    padded = (side + taps - 1,) * 2
+    positions = tuple((n - taps) // stride + 1 for n in padded)
+    groups = {"dense": 1, "depthwise": channels, "grouped": 32}[kind]
+    each = channels // groups
+    data, made, kernel, sizes = {
+        "dense": ("i", "o", "i o", (channels, channels)),
+        "depthwise": ("c", "c", "c", (channels,)),
+        "grouped": ("(g i)", "(g o)", "i g o", (each, groups, each)),
+    }[kind]
+    x, w = f"b {windows} {data}", f"{k} {kernel}"
+    y = f"b {out} {made}"
+    x_shape = (batch, *padded, channels)
+    y_shape = (batch, *positions, channels)
+    same_shape = (batch, side, side, channels)
+    same = {"padding": "same"}
+    return draw.of(
+        Work(f"{kind} stage", f"{x}, {w} -> {y}", (x_shape, (*counts, *sizes))),
+        Work(f"{kind} stage", f"{x}, {w} -> {y}", (same_shape, (*counts, *sizes)), same),
+        Work(f"{kind} stage", f"{y}, {w} -> {x}", (y_shape, (*counts, *sizes)), same),
+        Work(f"{kind} stage", f"{x}, {y} -> {w}", (x_shape, y_shape)),
+    )
+
+
+def _sequence(draw: _Draw) -> Work:
+    """A layer of a network for sequences, or the gradient of one of its operands."""
+    length, taps = draw.log(512, 65_536), draw.of(3, 4, 7, 15, 31, 63)
+    batch, channels = draw.of(1, 1, 4, 16), draw.of(16, 32, 64, 128, 256)
+    data, made, kernel, sizes = draw.of(
+        ("i", "o", "i o", (channels, channels)), ("c", "c", "c", (channels,))
+    )
+    x, w, y = f"b (t+kt) {data}", f"kt {kernel}", f"b t {made}"
+    x_shape, y_shape = (batch, length + taps - 1, channels), (batch, length, channels)
+    return draw.of(
+        Work("sequence", f"{x}, {w} -> {y}", (x_shape, (taps, *sizes))),
+        Work("sequence", f"{y}, {w} -> {x}", (y_shape, (taps, *sizes))),
+        Work("sequence", f"{x}, {y} -> {w}", (x_shape, y_shape)),
+    )
+
+
+USUAL: tuple[tuple[Callable[[_Draw], Work], float, float], ...] = (
+    (_stage, 4, 2e9),
+    (_sequence, 1, 1e9),
+)
+"""The same for layers of networks in wide use."""
+
 FAMILIES: tuple[tuple[Callable[[_Draw], Work], float, float], ...] = (
     (_dense, 5, 6e8),
     (_depthwise, 5, 6e7),
@@ -248,14 +319,20 @@ FAMILIES: tuple[tuple[Callable[[_Draw], Work], float, float], ...] = (
 """How to draw, the weight of the family, and the most multiply-adds of a case."""
 
 
-def draw(seed: int, number: int, *, large: bool = False) -> Work:
-    """Return case `number` of a seed; `large` ones go beyond the processor's caches."""
+def draw(seed: int, number: int, *, size: str = "") -> Work:
+    """Return case `number` of a seed.
+
+    Those of size "large" go beyond the processor's caches; "usual" ones are layers of networks.
+    """
     import convsmith as cs
     from convsmith.errors import ConvsmithError
 
-    source = random.Random(f"{seed}/{number}/large" if large else f"{seed}/{number}")
-    least_entries, most_entries = LARGE if large else (0, MOST_ENTRIES)
-    make, _, most = source.choices(FAMILIES, [weight for _, weight, _ in FAMILIES])[0]
+    source = random.Random(f"{seed}/{number}/{size}" if size else f"{seed}/{number}")
+    least_entries, most_entries = {"": (0, MOST_ENTRIES), "large": LARGE, "usual": (0, LARGE[1])}[
+        size
+    ]
+    families = USUAL if size == "usual" else FAMILIES
+    make, _, most = source.choices(families, [weight for _, weight, _ in families])[0]
     while True:
         work = make(_Draw(source))
         if not least_entries <= max(prod(s) for s in work.shapes) <= most_entries:
@@ -265,5 +342,5 @@ def draw(seed: int, number: int, *, large: bool = False) -> Work:
         except ConvsmithError:
             continue
         sized = prod(n or 1 for n in plan.output_shape)
-        if plan.macs <= most * (5 if large else 1) and sized <= most_entries:
+        if plan.macs <= most * (5 if size == "large" else 1) and sized <= most_entries:
             return work

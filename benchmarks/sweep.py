@@ -32,7 +32,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after this time; call again"
     )
-    parser.add_argument("--large", action="store_true", help="work that no cache holds")
+    parser.add_argument(
+        "--size",
+        default="",
+        choices=("", "large", "usual"),
+        help="large: work that no cache holds; usual: layers of networks in wide use",
+    )
     parser.add_argument("--family", default="", help="only cases of this family")
     parser.add_argument("--threads", default="2")
     options = parser.parse_args(arguments)
@@ -62,7 +67,7 @@ def sweep(options: argparse.Namespace) -> None:
 
         torch.set_num_threads(int(options.threads))
     path = options.output or RESULTS / (
-        f"sweep-{options.backend}-{options.mode}{'-large' if options.large else ''}.json"
+        f"sweep-{options.backend}-{options.mode}{'-' + options.size if options.size else ''}.json"
     )
     record: dict[str, Any] = {
         "version": VERSION,
@@ -88,7 +93,7 @@ def sweep(options: argparse.Namespace) -> None:
         if number in rows:  # Measured again where a lowering has come since.
             work = Work.from_json(rows[number])
         else:
-            work = draw(options.seed, number, large=options.large)
+            work = draw(options.seed, number, size=options.size)
         if options.family not in ("", work.family):
             continue
         candidates, skipped = lowerings(work, options.mode)
