@@ -20,6 +20,10 @@ FOLDS = 5
 TAIL = 2.0
 """How much more a choice counts for each factor e that it takes longer than the best."""
 
+LOST = 0.3
+"""How much more a choice counts where the backend's own dense convolution is faster: there nobody
+expects to lose."""
+
 CLOSE = 0.3
 """How far, in logarithms, two estimates must be apart for the choice to be clear."""
 
@@ -34,6 +38,7 @@ class Case:
     """What was measured of one shape: amounts, microseconds and handicaps by lowering."""
 
     label: str
+    dense: bool
     amounts: Mapping[str, Mapping[str, float]]
     times: Mapping[str, float]
     handicaps: Mapping[str, float]
@@ -103,6 +108,7 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
     """Return the rows of a sweep with the amounts that lowerings state for them."""
     import convsmith as cs
     from convsmith.lowerings import LOWERINGS, Target
+    from convsmith.lowerings.amounts import dense
     from convsmith.planner.features import features, workspace
     from convsmith.planner.plan import handicap
 
@@ -120,7 +126,7 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
         amounts = {name: features(name, step, target) for name in times}
         handicaps = {n: handicap(n, step, target, workspace(n, step, target)) for n in times}
         label = f"{row['number']} {row['family']}: {row['pattern']} {row['shapes']}"
-        found.append(Case(label, amounts, times, handicaps))
+        found.append(Case(label, dense(step), amounts, times, handicaps))
     return found
 
 
@@ -192,6 +198,10 @@ def refine(found: Sequence[Case], fitted: Mapping[str, Constants]) -> dict[str, 
     present = np.isfinite(times)
     known = np.where(present, times, 0.0)
     loss = np.where(present, times - times.min(axis=1, keepdims=True), 0.0)
+    for i, case in enumerate(found):
+        if case.dense and "native" in case.times:
+            lost = np.maximum(times[i] - times[i, names.index("native")], 0.0)
+            loss[i] += LOST * np.where(present[i], lost, 0.0)
 
     def objective(logarithms: Any) -> tuple[float, Any]:
         constants = np.exp(np.clip(logarithms, -80, 80))

@@ -406,6 +406,9 @@ def features(step: Step, target: Target) -> Features:
         if kind == "dense" and macs >= BUSY:
             kind = "busy"
         macs_by_class = {f"macs.transposed_{kind}": macs}
+        if kind == "grouped":
+            # Small groups are as many small products, which take as long each.
+            macs_by_class["calls.transposed_products"] = macs / (depth * columns)
     elif form.depthwise:
         kind = "depthwise" if _even(form) else "depthwise_general"
         if columns > 1 or groups < LANES:
