@@ -38,10 +38,10 @@ class Case:
     """What was measured of one shape: amounts, microseconds and handicaps by lowering."""
 
     label: str
-    dense: bool
     amounts: Mapping[str, Mapping[str, float]]
     times: Mapping[str, float]
     handicaps: Mapping[str, float]
+    dense: bool = False
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -126,7 +126,7 @@ def cases(record: Mapping[str, Any]) -> list[Case]:
         amounts = {name: features(name, step, target) for name in times}
         handicaps = {n: handicap(n, step, target, workspace(n, step, target)) for n in times}
         label = f"{row['number']} {row['family']}: {row['pattern']} {row['shapes']}"
-        found.append(Case(label, dense(step), amounts, times, handicaps))
+        found.append(Case(label, amounts, times, handicaps, dense(step)))
     return found
 
 
