@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -21,11 +21,11 @@ class Convolution(OneKernel):
     # Set by Keras's constructor.
     filters: int
     groups: int
-
-    if TYPE_CHECKING:
-
-        @property
-        def kernel(self) -> Any: ...
+    lora_enabled: bool
+    lora_rank: Any
+    lora_alpha: Any
+    lora_kernel_a: Any
+    lora_kernel_b: Any
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Convolution(OneKernel):
         }
         super().__init__(**keras_arguments, **kwargs)
         self._set_edges(padding, padding_mode, padding_value, dilation_rate)
-        self.kernel_transform = transforms.get(kernel_transform)
+        self._set_transform(kernel_transform)
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel ``(*kernel_size, in // groups, filters)`` and bias."""
@@ -81,12 +81,15 @@ class Convolution(OneKernel):
         self.input_spec = None
 
     @property
-    def effective_kernel(self) -> Any:
-        """The kernel that is convolved with: after LoRA, then after `kernel_transform`.
-
-        A subclass that only wants another kernel overrides this.
-        """
-        return self._transformed(self.kernel_transform, self.kernel)
+    def kernel(self) -> Any:
+        """The kernel before its transforms, with LoRA."""
+        kernel = self._made_kernel("kernel", self._kernel)
+        if self.lora_enabled:
+            change = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+            kernel = ops.cast(
+                ops.add(kernel, self.lora_alpha / self.lora_rank * change), self.compute_dtype
+            )
+        return kernel
 
     def convolve(self, inputs: Any, kernel: Any) -> Any:
         """Return the convolution of the inputs with any kernel, as constructor and call said.
@@ -112,7 +115,29 @@ class Convolution(OneKernel):
         return self.filters
 
     def _channels(self) -> int | None:
-        return self.kernel.shape[-2] * self.groups if self.built else None
+        return self._kernel.shape[-2] * self.groups if self.built else None
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the weights; LoRA is merged into a kernel weight, as Keras does."""
+        if not isinstance(getattr(self, "_kernel", None), transforms.Sourced):
+            super().save_own_variables(store)
+            return
+        for index, variable in enumerate(self._own_variables()):
+            store[str(index)] = variable
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved."""
+        if not isinstance(getattr(self, "_kernel", None), transforms.Sourced):
+            super().load_own_variables(store)
+            return
+        for index, variable in enumerate(self._own_variables()):
+            variable.assign(store[str(index)])
+
+    def _own_variables(self) -> list[Any]:
+        """Return the variables of a layer without a kernel weight."""
+        bias = [self.bias] if self.use_bias else []
+        lora = [self.lora_kernel_a, self.lora_kernel_b] if self.lora_enabled else []
+        return bias + lora
 
 
 @keras.saving.register_keras_serializable(package="convsmith")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -20,9 +20,6 @@ class DepthwiseConvolution(OneKernel):
 
     # Set by Keras's constructor.
     depth_multiplier: int
-
-    if TYPE_CHECKING:
-        kernel: Any
 
     def __init__(
         self,
@@ -65,7 +62,7 @@ class DepthwiseConvolution(OneKernel):
         }
         super().__init__(**keras_arguments, **kwargs)
         self._set_edges(padding, padding_mode, padding_value, dilation_rate)
-        self.kernel_transform = transforms.get(kernel_transform)
+        self._set_transform(kernel_transform)
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel ``(*kernel_size, channels, depth_multiplier)`` and bias."""
@@ -73,19 +70,13 @@ class DepthwiseConvolution(OneKernel):
         super().build(input_shape)
         self.input_spec = None
 
-    @property
-    def effective_kernel(self) -> Any:
-        """The kernel that is convolved with: after `kernel_transform`.
-
-        A transform sees ``(*kernel_size, 1, channels * depth_multiplier)``: each filter reads one
-        channel.
-        """
-        kernel = self.kernel
-        if self.kernel_transform is None:
-            return kernel
+    def _as_filters(self, name: str, kernel: Any) -> Any:
+        # Each filter reads one channel.
         shape = tuple(kernel.shape)
-        filters = ops.reshape(kernel, (*shape[:-2], 1, shape[-2] * shape[-1]))
-        return ops.reshape(self._transformed(self.kernel_transform, filters), shape)
+        return ops.reshape(kernel, (*shape[:-2], 1, shape[-2] * shape[-1]))
+
+    def _from_filters(self, name: str, filters: Any, shape: tuple[int, ...]) -> Any:
+        return ops.reshape(filters, shape)
 
     def convolve(self, inputs: Any, kernel: Any) -> Any:
         """Return each channel convolved with its filters, as constructor and call said.
@@ -109,7 +100,7 @@ class DepthwiseConvolution(OneKernel):
         return channels * self.depth_multiplier
 
     def _channels(self) -> int | None:
-        return self.kernel.shape[-2] if self.built else None
+        return self._kernel.shape[-2] if self.built else None
 
 
 @keras.saving.register_keras_serializable(package="convsmith")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from math import isfinite
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -21,13 +21,10 @@ from convsmith.layers.arguments import (
     Shape,
     as_floating,
     check_input_shape,
-    input_shape_of,
     output_sizes,
     resolved_data_format,
-    stored_padding,
-    stored_padding_mode,
-    stored_padding_value,
 )
+from convsmith.layers.windowed import Windowed
 from convsmith.separation import Separation, separation
 
 # Keras's inferred types are too vague to check against.
@@ -37,10 +34,8 @@ WORTH_SEPARATING = 4
 """How many times fewer multiplications make up for the passes that lines take."""
 
 
-class FixedConvolution(keras.layers.Layer):
+class FixedConvolution(Windowed):
     """What the three ranks share."""
-
-    spatial_rank: ClassVar[int]
 
     def __init__(
         self,
@@ -61,11 +56,8 @@ class FixedConvolution(keras.layers.Layer):
         super().__init__(trainable=trainable, **kwargs)
         rank = self.spatial_rank
         self.strides = geometry.normalize_tuple(strides, rank, "strides")
-        self.padding = stored_padding(padding, rank)
         self.data_format: DataFormat = resolved_data_format(data_format)
-        self.dilation_rate = geometry.normalize_tuple(dilation_rate, rank, "dilation_rate")
-        self.padding_mode = stored_padding_mode(padding_mode, rank)
-        self.padding_value = stored_padding_value(padding_value, padding_mode, rank)
+        self._set_edges(padding, padding_mode, padding_value, dilation_rate)
         self.channel_axis = _checked_channel_axis(channel_axis)
         self.kernel_name = kernel if isinstance(kernel, str) else None
         array = fixed_kernel(kernel, rank, layout)
@@ -81,9 +73,7 @@ class FixedConvolution(keras.layers.Layer):
                 value=array.shape,
             )
         self._array = array
-        self._pattern = self._written_pattern()
-        self._form = separation(self._pattern)
-        terms = _terms(self._form, array, separable, trainable, self.variable_dtype)
+        terms = _terms(separation(self._pattern), array, separable, trainable, self.variable_dtype)
         # A file must find the weights that were saved, whatever is automatic by then.
         self.separable = separable if separable is not None else terms is not None
         arrays = {"kernel": array}
@@ -97,13 +87,6 @@ class FixedConvolution(keras.layers.Layer):
             )
             for name, one in arrays.items()
         ]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Check the input, then call the layer."""
-        shape = input_shape_of(args[0] if args else kwargs.get("inputs"))
-        if shape is not None:
-            self._check_input(shape)
-        return super().__call__(*args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Check that the kernel fits the input."""
@@ -121,11 +104,19 @@ class FixedConvolution(keras.layers.Layer):
             whole = outer * ops.expand_dims(whole, 1)
         return ops.reshape(ops.sum(whole, axis=0), self._array.shape)
 
-    def call(self, inputs: Any) -> Any:
-        """Return the filtered inputs."""
-        inputs = as_floating(inputs, self.compute_dtype)
-        names = self._positions()
-        paddings = geometry.normalize_padding(self.padding, len(names))
+    def call(
+        self, inputs: Any, strides: Any = None, dilation_rate: Any = None, padding: Any = None
+    ) -> Any:
+        """Return the filtered inputs.
+
+        `strides`, `dilation_rate` and `padding` stand for the constructor's in this call.
+        """
+        with self._geometry_of_call(strides, dilation_rate, padding):
+            return self._filtered(as_floating(inputs, self.compute_dtype))
+
+    def _filtered(self, inputs: Any) -> Any:
+        names, pattern = self._positions(), self._pattern
+        paddings = geometry.normalize_padding(self.geometry.padding, len(names))
         modes = geometry.normalize_padding_mode(self.padding_mode, len(names))
         edges = {
             "padding": dict(zip(names, paddings, strict=True)),
@@ -134,14 +125,15 @@ class FixedConvolution(keras.layers.Layer):
         }
         weights = [ops.cast(kernel, inputs.dtype) for kernel in self._kernels]
         if len(weights) == 1:
-            return engine.conv(self._pattern, inputs, weights[0], **edges)
-        assert self._form is not None
+            return engine.conv(pattern, inputs, weights[0], **edges)
+        form = separation(pattern)
+        assert form is not None
         # What half precision rounds between the lines would be lost twice.
         sums = "float32" if self.compute_dtype in HALVES else None
         results = [
             engine.conv(
-                self._form.pattern,
-                *self._form.operands((inputs, None), tuple(w[term] for w in weights)),
+                form.pattern,
+                *form.operands((inputs, None), tuple(w[term] for w in weights)),
                 accumulate_dtype=sums,
                 **edges,
             )
@@ -158,9 +150,7 @@ class FixedConvolution(keras.layers.Layer):
         sizes = output_sizes(
             input_shape[start : start + rank],
             array.shape[:rank],
-            self.strides,
-            self.padding,
-            self.dilation_rate,
+            *self.geometry,
         )
         channels = 1 if self.channel_axis is None else input_shape[-1 if last else 1]
         if array.ndim > rank:
@@ -187,8 +177,6 @@ class FixedConvolution(keras.layers.Layer):
             "padding": self.padding,
             "data_format": self.data_format,
             "dilation_rate": self.dilation_rate,
-            "padding_mode": self.padding_mode,
-            "padding_value": self.padding_value,
             "channel_axis": self.channel_axis,
             "layout": None if self.kernel_name else layouts[self._array.ndim],
             "separable": self.separable,
@@ -205,12 +193,14 @@ class FixedConvolution(keras.layers.Layer):
     def _positions(self) -> tuple[str, ...]:
         return ("d", "h", "w")[3 - self.spatial_rank :]
 
-    def _written_pattern(self) -> str:
-        rank = self.spatial_rank
+    @property
+    def _pattern(self) -> str:
+        """The pattern of the call that runs."""
+        rank, now = self.spatial_rank, self.geometry
         names = self._positions()
         windows = " ".join(
             f"({stride}{name}+{dilation}k{name})"
-            for name, stride, dilation in zip(names, self.strides, self.dilation_rate, strict=True)
+            for name, stride, dilation in zip(names, now.strides, now.dilation_rate, strict=True)
         )
         # Axes after the taps: none (one filter), n (a bank), or i n (channels mixed).
         extra = ("", "n", "i n")[self._array.ndim - rank]
@@ -226,7 +216,10 @@ class FixedConvolution(keras.layers.Layer):
             pattern = f"b {channel} {windows}, {kernel} -> b {result} {outputs}"
         return " ".join(pattern.split()).replace(" ,", ",")
 
-    def _check_input(self, shape: Any) -> None:
+    def _channels(self) -> None:
+        return None  # A kernel that mixes channels says how many, built or not.
+
+    def _check_input(self, shape: Any, channels: int | None = None) -> None:
         where, shape = f"{type(self).__name__} {self.name!r}", tuple(shape)
         rank = self.spatial_rank
         if self.channel_axis is None:

@@ -9,29 +9,11 @@ import keras
 from convsmith import transforms
 from convsmith.errors import ArgumentError, compose
 from convsmith.layers.conv import Conv2D
-
-
-def _with_own(own: transforms.Transform, more: transforms.TransformLike) -> Any:
-    """Return the layer's own transform, behind what the user adds."""
-    other = transforms.get(more)
-    return own if other is None else transforms.Compose([other, own])
-
-
-class _Transformed(Conv2D):
-    """A layer with a transform of its own, which its config names by its settings."""
-
-    def __init__(self, *args: Any, own: Any, kernel_transform: Any = None, **kwargs: Any) -> None:
-        more = transforms.get(kernel_transform)
-        super().__init__(*args, kernel_transform=_with_own(own, more), **kwargs)
-        self._more = more
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "kernel_transform": transforms.serialize(self._more)}
+from convsmith.layers.own_transform import OwnTransform
 
 
 @keras.saving.register_keras_serializable(package="convsmith")
-class MaskedConv2D(_Transformed):
+class MaskedConv2D(OwnTransform, Conv2D):
     """`Conv2D` with taps that are always 0: PixelCNN's masks, or any array.
 
     Equation: ``y = activation(conv(x, mask * kernel) + bias)``.
@@ -84,7 +66,7 @@ class MaskedConv2D(_Transformed):
 
 
 @keras.saving.register_keras_serializable(package="convsmith")
-class CentralDifferenceConv2D(_Transformed):
+class CentralDifferenceConv2D(OwnTransform, Conv2D):
     """`Conv2D` that mixes values with differences to the pixel in the middle.
 
     Equation: ``y = activation(conv(x, kernel) - theta * x * sum(kernel) + bias)``.

@@ -78,6 +78,9 @@ class SeparableConvolution(Windowed):
         self._set_edges(padding, padding_mode, padding_value, dilation_rate)
         self.depthwise_transform = transforms.get(depthwise_transform)
         self.pointwise_transform = transforms.get(pointwise_transform)
+        for transform in self._transforms().values():
+            transforms.refuse_source(transform, type(self).__name__)
+        self._track_transforms()
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: ``(*kernel_size, channels, depth_multiplier)``, then ``(*ones,
@@ -93,17 +96,22 @@ class SeparableConvolution(Windowed):
 
         The transform sees ``(*kernel_size, 1, channels * depth_multiplier)``.
         """
-        kernel = self.depthwise_kernel
-        if self.depthwise_transform is None:
-            return kernel
-        shape = tuple(kernel.shape)
-        filters = ops.reshape(kernel, (*shape[:-2], 1, shape[-2] * shape[-1]))
-        return ops.reshape(self._transformed(self.depthwise_transform, filters), shape)
+        return self._effective("depthwise_kernel", self.depthwise_kernel)
 
     @property
     def effective_pointwise_kernel(self) -> Any:
         """The pointwise kernel after `pointwise_transform`."""
-        return self._transformed(self.pointwise_transform, self.pointwise_kernel)
+        return self._effective("pointwise_kernel", self.pointwise_kernel)
+
+    def _as_filters(self, name: str, kernel: Any) -> Any:
+        if name == "pointwise_kernel":
+            return kernel
+        # Each filter reads one channel.
+        shape = tuple(kernel.shape)
+        return ops.reshape(kernel, (*shape[:-2], 1, shape[-2] * shape[-1]))
+
+    def _from_filters(self, name: str, filters: Any, shape: tuple[int, ...]) -> Any:
+        return ops.reshape(filters, shape)
 
     def convolve(self, inputs: Any, depthwise_kernel: Any, pointwise_kernel: Any) -> Any:
         """Return both convolutions with any kernels, as constructor and call said.

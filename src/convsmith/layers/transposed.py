@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -34,9 +34,6 @@ class TransposedConvolution(OneKernel):
     bias_initializer: Any
     bias_regularizer: Any
     bias_constraint: Any
-
-    if TYPE_CHECKING:
-        kernel: Any
 
     def __init__(
         self,
@@ -83,7 +80,8 @@ class TransposedConvolution(OneKernel):
         super().__init__(**keras_arguments, **kwargs)
         self._set_edges(padding, padding_mode, None, dilation_rate)
         self.output_padding = self._checked_output_padding(output_padding)
-        self.kernel_transform = transforms.get(kernel_transform)
+        self._set_transform(kernel_transform)
+        transforms.refuse_source(self.kernel_transform, type(self).__name__)
         check_filters(type(self).__name__, self.filters, self.groups)
 
     def _checked_output_padding(self, output_padding: Any) -> tuple[int, ...] | None:
@@ -128,17 +126,11 @@ class TransposedConvolution(OneKernel):
                 constraint=self.bias_constraint,
             )
 
-    @property
-    def effective_kernel(self) -> Any:
-        """The kernel that is convolved with: after `kernel_transform`.
+    def _as_filters(self, name: str, kernel: Any) -> Any:
+        return ops.swapaxes(kernel, -1, -2)
 
-        A transform sees the filters last, ``(*kernel_size, channels, filters // groups)``.
-        """
-        kernel = self.kernel
-        if self.kernel_transform is None:
-            return kernel
-        turned = self._transformed(self.kernel_transform, ops.swapaxes(kernel, -1, -2))
-        return ops.swapaxes(turned, -1, -2)
+    def _from_filters(self, name: str, filters: Any, shape: tuple[int, ...]) -> Any:
+        return ops.swapaxes(filters, -1, -2)
 
     def convolve(self, inputs: Any, kernel: Any) -> Any:
         """Return the transposed convolution with any kernel, as constructor and call said.
@@ -184,7 +176,7 @@ class TransposedConvolution(OneKernel):
         return self.filters
 
     def _channels(self) -> int | None:
-        return self.kernel.shape[-1] if self.built else None
+        return self._kernel.shape[-1] if self.built else None
 
 
 @keras.saving.register_keras_serializable(package="convsmith")

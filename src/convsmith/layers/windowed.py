@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import get_ident
 from typing import Any, NamedTuple
 
 import keras
 
 from convsmith import geometry, transforms
-from convsmith.errors import KernelError, compose
+from convsmith.errors import ArgumentError, KernelError, compose
 from convsmith.layers.arguments import (
     Shape,
     check_input_shape,
@@ -118,21 +119,85 @@ class Windowed(keras.layers.Layer):
         return super().__call__(*args, **kwargs)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
-        """Add a weight; a kernel that will be transformed is read in full precision."""
-        if self._transforms().get(kwargs.get("name", "")) is not None:
-            kwargs["autocast"] = False
-        return super().add_weight(*args, **kwargs)
+        """Add a weight; a kernel that will be transformed is read in full precision.
+
+        The weights of its transforms are made with it. Where one makes the whole kernel, what is
+        returned only stands for a weight.
+        """
+        name = kwargs.get("name", "")
+        transform = self._transforms().get(name)
+        if transform is None:
+            return super().add_weight(*args, **kwargs)
+        shape = tuple(kwargs["shape"])
+        source = transforms.source_of(transform)
+        if source is None:
+            kernel = super().add_weight(*args, **{**kwargs, "autocast": False})
+        else:
+            self._check_unregularized(kwargs)
+            kernel = transforms.Sourced(source, shape)
+
+        @cache
+        def initial() -> Any:
+            if source is None:
+                return self._as_filters(name, ops.convert_to_tensor(kernel))
+            made = keras.initializers.get(kwargs["initializer"])(shape, dtype=self.variable_dtype)
+            return self._as_filters(name, made)
+
+        filters = self._as_filters(name, keras.KerasTensor(shape)).shape
+        transforms.build_trained(transform, self, filters, initial, self.variable_dtype)
+        return kernel
+
+    def _check_unregularized(self, arguments: dict[str, Any]) -> None:
+        """Refuse what acts on a kernel weight where there is none."""
+        for argument in ("regularizer", "constraint"):
+            if arguments.get(argument) is not None:
+                raise ArgumentError(
+                    compose(
+                        f"{self._described()}: kernel_{argument}={arguments[argument]!r}",
+                        "has no weight to act on: kernel_transform makes the kernel",
+                        expected="None",
+                        fix=f"kernel_{argument}=None",
+                    ),
+                    argument=f"kernel_{argument}",
+                    value=arguments[argument],
+                )
 
     def _transforms(self) -> dict[str, transforms.Transform | None]:
         """Return the transforms by the names of the weights that they belong to."""
         return {}
 
-    def _transformed(self, transform: transforms.Transform | None, kernel: Any) -> Any:
-        """Return a kernel ``(*kernel_size, in, out)`` after a transform, which keeps its shape."""
+    def _track_transforms(self) -> None:
+        """Let Keras find the weights of transforms in lists."""
+        own = self._transforms().values()
+        self._trained_transforms = [one for t in own for one in transforms.trained(t)]
+
+    def _as_filters(self, name: str, kernel: Any) -> Any:
+        """Return the kernel of this name as transforms see it: ``(*kernel_size, in, out)``."""
+        return kernel
+
+    def _from_filters(self, name: str, filters: Any, shape: tuple[int, ...]) -> Any:
+        """Return what `_as_filters` made, back in its own shape."""
+        return filters
+
+    def _made_kernel(self, name: str, held: Any) -> Any:
+        """Return a kernel weight, or the kernel that is made where there is none."""
+        if not isinstance(held, transforms.Sourced):
+            return held
+        return self._from_filters(name, held.source.kernel(), held.shape)
+
+    def _effective(self, name: str, kernel: Any) -> Any:
+        """Return the kernel of this name after its transforms."""
+        transform = transforms.without_source(self._transforms()[name])
         if transform is None:
             return kernel
+        shape = tuple(kernel.shape)
+        filters = self._as_filters(name, ops.convert_to_tensor(kernel))
+        return self._from_filters(name, self._transformed(transform, filters), shape)
+
+    def _transformed(self, transform: transforms.Transform, kernel: Any) -> Any:
+        """Return a kernel ``(*kernel_size, in, out)`` after a transform, which keeps its shape."""
         before = tuple(kernel.shape)
-        kernel = transform(ops.convert_to_tensor(kernel))
+        kernel = transform(kernel)
         if tuple(kernel.shape) != before:
             raise KernelError(
                 compose(
@@ -212,10 +277,28 @@ class OneKernel(Windowed):
 
     kernel_transform: transforms.Transform | None
 
+    _kernel: Any
+
+    def _set_transform(self, transform: transforms.TransformLike) -> None:
+        self.kernel_transform = transforms.get(transform)
+        self._track_transforms()
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel before its transforms."""
+        return self._made_kernel("kernel", self._kernel)
+
+    @kernel.setter
+    def kernel(self, kernel: Any) -> None:
+        self._kernel = kernel
+
     @property
     def effective_kernel(self) -> Any:
-        """The kernel that is convolved with."""
-        raise NotImplementedError
+        """The kernel that is convolved with, after `kernel_transform`.
+
+        A subclass that only wants another kernel overrides this.
+        """
+        return self._effective("kernel", self.kernel)
 
     def convolve(self, inputs: Any, kernel: Any) -> Any:
         """Return the inputs combined with any kernel, as constructor and call said."""

@@ -28,6 +28,7 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     rfft(x, points), irfft       real transforms along the last axis, and their inverse
     fft(x, points), ifft(x)      complex transforms along the last axis, and their inverse
     set_shape(x, shape)          tell a graph what planning knows
+    settled(tensors)             whether they are values that no trace or gradient watches
 """
 
 from __future__ import annotations

@@ -142,6 +142,11 @@ def compiled(function: Any) -> Any:
     return jax.jit(function)
 
 
+def settled(tensors: Sequence[Any]) -> bool:
+    """Whether tensors are values now, and no gradient of them is recorded."""
+    return not any(isinstance(t, jax.core.Tracer) for t in tensors)
+
+
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
     """Shapes are always known here."""
     return x

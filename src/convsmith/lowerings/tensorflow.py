@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +222,15 @@ def direct(
         return tensorflow_direct.custom_call(program, shape, one, other)
     known = tuple([n if isinstance(n, int) else None for n in shape])
     return set_shape(tensorflow_direct.operation(program, shape, one, other), known)
+
+
+def settled(tensors: Sequence[Any]) -> bool:
+    """Whether tensors are values now, and no gradient of them is recorded."""
+    return (
+        tf.executing_eagerly()
+        and not record.could_possibly_record()
+        and all(hasattr(t, "numpy") for t in tensors)
+    )
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

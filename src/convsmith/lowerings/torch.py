@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -302,6 +302,12 @@ def bilinear(product: Product, one: Tensor, other: Tensor) -> Tensor:
     if torch.compiler.is_compiling() or not (wanted or _has_tangent(one) or _has_tangent(other)):
         return product(one, other)  # A compiler fuses what autograd makes of it.
     return _Bilinear.apply(product, one, other)
+
+
+def settled(tensors: Sequence[Any]) -> bool:
+    """Whether tensors are values now, and no gradient of them is recorded."""
+    watched = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    return not watched and not torch.compiler.is_compiling()
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

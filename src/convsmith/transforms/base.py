@@ -16,7 +16,7 @@ class KernelTransform:
 
     Equation: ``y = f(kernel; settings)``. A subclass defines `__call__` and `get_config`, and is
     registered with `keras.saving.register_keras_serializable`. It has no state: what it returns
-    depends on the kernel and the settings alone, so that a layer can be folded and exported.
+    depends on the kernel and the settings alone (`TrainedTransform` is for others).
 
     Example:
         >>> @keras.saving.register_keras_serializable(package="docs")

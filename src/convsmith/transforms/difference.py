@@ -70,11 +70,12 @@ class CentralDifference(KernelTransform):
                 value=taps,
             )
         centre = np.zeros((*taps, 1, 1), "float32")
-        centre[tuple(n // 2 for n in taps)] = self.theta
+        centre[tuple(n // 2 for n in taps)] = 1.0
 
         def compute(wide: Any) -> Any:
             total = ops.sum(wide, axis=tuple(range(len(taps))), keepdims=True)
-            return wide - ops.cast(ops.convert_to_tensor(centre), wide.dtype) * total
+            middle = ops.cast(ops.convert_to_tensor(centre), wide.dtype)
+            return wide - ops.cast(self.theta, wide.dtype) * middle * total
 
         return widely("CentralDifference", kernel, compute)
 

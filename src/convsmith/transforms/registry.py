@@ -11,6 +11,7 @@ import keras
 from convsmith.errors import ArgumentError, compose
 from convsmith.transforms.base import Compose, KernelTransform, Transform
 from convsmith.transforms.difference import CentralDifference
+from convsmith.transforms.families import Binomial, DifferenceOfGaussians, Gabor, Gaussian, Sinc
 from convsmith.transforms.filters import (
     Demodulate,
     ScaledStandardize,
@@ -18,6 +19,8 @@ from convsmith.transforms.filters import (
     UnitSum,
     ZeroMean,
 )
+from convsmith.transforms.norms import Gain, SpectralNorm, WeightNorm
+from convsmith.transforms.schedules import KernelAverage
 from convsmith.transforms.standardization import Standardize
 from convsmith.transforms.symmetry import Symmetric
 
@@ -25,13 +28,22 @@ TransformLike = str | Transform | dict[str, Any] | Sequence[Any] | None
 """What `kernel_transform=` takes: a name, an object or function, its saved form, or a list."""
 
 _FACTORIES: dict[str, Callable[[], Transform]] = {
+    "binomial": Binomial,
     "central_difference": CentralDifference,
     "demodulate": Demodulate,
+    "difference_of_gaussians": DifferenceOfGaussians,
+    "gabor": Gabor,
+    "gain": Gain,
+    "gaussian": Gaussian,
+    "kernel_average": KernelAverage,
     "scaled_standardize": ScaledStandardize,
+    "sinc": Sinc,
+    "spectral_norm": SpectralNorm,
     "standardize": Standardize,
     "symmetric": Symmetric,
     "unit_norm": UnitNorm,
     "unit_sum": UnitSum,
+    "weight_norm": WeightNorm,
     "zero_mean": ZeroMean,
 }
 
@@ -188,7 +200,8 @@ def serialize(transform: Transform | None) -> dict[str, Any] | None:
 
 
 def _is_function(transform: Transform) -> bool:
-    return not isinstance(transform, KernelTransform) and hasattr(transform, "__name__")
+    known = isinstance(transform, KernelTransform | keras.layers.Layer)
+    return not known and hasattr(transform, "__name__")
 
 
 def _named(name: str) -> Transform:

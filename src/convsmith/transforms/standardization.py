@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
-from convsmith.errors import ArgumentError, DtypeError, KernelError, compose
+from convsmith.errors import ArgumentError, KernelError, compose
 from convsmith.transforms.base import KernelTransform
+from convsmith.transforms.precision import filter_axes, widely
 
 EPSILON = 1e-5
 
@@ -47,18 +48,6 @@ def standardize(kernel: Any, epsilon: float = EPSILON) -> Any:
     """
     _check_epsilon(epsilon)
     tensor = ops.convert_to_tensor(kernel)
-    given = keras.backend.standardize_dtype(tensor.dtype)
-    if given.startswith("complex"):
-        raise DtypeError(
-            compose(
-                f"standardize: kernel of dtype {given}",
-                "is complex",
-                expected="real numbers",
-                fix="standardize its real and imaginary parts",
-            ),
-            argument="kernel",
-            value=given,
-        )
     shape = tuple(tensor.shape)
     if len(shape) < 2 or math.prod(shape[:-1]) < 2:
         raise KernelError(
@@ -72,12 +61,13 @@ def standardize(kernel: Any, epsilon: float = EPSILON) -> Any:
             argument="kernel",
             value=shape,
         )
-    wide = tensor if given == "float64" else ops.cast(tensor, "float32")
-    axes = tuple(range(len(shape) - 1))
-    centred = wide - ops.mean(wide, axis=axes, keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)
-    result = centred * ops.rsqrt(variance + epsilon)
-    return ops.cast(result, given) if "float" in given else result
+
+    def compute(wide: Any) -> Any:
+        centred = wide - ops.mean(wide, axis=filter_axes(wide), keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=filter_axes(wide), keepdims=True)
+        return centred * ops.rsqrt(variance + epsilon)
+
+    return widely("standardize", tensor, compute)
 
 
 @keras.saving.register_keras_serializable(package="convsmith")
