@@ -125,3 +125,10 @@ def test_a_matrix_product_after_a_convolution_transposes_nothing() -> None:
     operations = tf.function(compute).get_concrete_function(*xs).graph.get_operations()
     assert "MatMul" in {op.type for op in operations}
     assert "Transpose" not in {op.type for op in operations}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_filter_for_one_sample_has_gradients(mode: str) -> None:
+    """PyTorch's own gradient refuses such kernels where their memory is channels last."""
+    case = Case(IMAGE, ((1, 5, 6, 2), (3, 2, 2, 1)))
+    check_values_and_gradients(case, mode, lowering="native")

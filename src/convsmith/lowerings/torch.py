@@ -373,6 +373,9 @@ def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tenso
             weight = (kernel if kernel.shape == dense else kernel.reshape(dense)).permute(
                 dense_order
             )
+            if features == 1:
+                # Otherwise PyTorch's gradient refuses it: "grad_weight must be contiguous".
+                weight = weight.contiguous()
         else:
             weight = kernel.reshape(shape).permute(order).reshape(merged)
         if row:
