@@ -132,3 +132,14 @@ def test_one_filter_for_one_sample_has_gradients(mode: str) -> None:
     """PyTorch's own gradient refuses such kernels where their memory is channels last."""
     case = Case(IMAGE, ((1, 5, 6, 2), (3, 2, 2, 1)))
     check_values_and_gradients(case, mode, lowering="native")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("filters", [1, 3])
+def test_one_channel_is_not_taken_for_channels_last(mode: str, filters: int) -> None:
+    """PyTorch computes something else then, where the output has one column."""
+    pattern = "b (h+kh) (4w+kw) i, kh kw i o -> b h w o"
+    case = Case(pattern, ((2, 10, 5, 1), (1, 5, 1, filters)))
+    check_values_and_gradients(case, mode, lowering="native")
+    padded = Case(pattern, ((2, 10, 2, 1), (1, 5, 1, filters)), {"padding": "same"})
+    check_values_and_gradients(padded, mode, lowering="native")

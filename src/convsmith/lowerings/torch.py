@@ -367,13 +367,14 @@ def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tenso
     spread_out = spread_out and math.prod(taps) > MOST_TAPS_OF_CHANNELS_FIRST
     last = None if form.channels_first else (0, rank + 1, *range(1, rank + 1))
     back = (0, *range(2, rank + 2), 1)
+    one_channel = groups * depth == 1
 
     def call(x: Tensor, kernel: Tensor) -> Tensor:
         if groups == 1:
             weight = (kernel if kernel.shape == dense else kernel.reshape(dense)).permute(
                 dense_order
             )
-            if features == 1:
+            if outer == 1:
                 # Otherwise PyTorch's gradient refuses it: "grad_weight must be contiguous".
                 weight = weight.contiguous()
         else:
@@ -382,6 +383,9 @@ def conv(form: Form, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tenso
             x = x.unsqueeze(1)
         if last is not None:
             x = x.permute(last)
+        if one_channel:
+            # As a view channels first: taken for channels last, PyTorch's result may be wrong.
+            x = x.squeeze(1).unsqueeze(1)
         if form.transposed:
             y = _TRANSPOSED[rank](x, weight, stride=strides, groups=groups, dilation=dilations)
         else:
