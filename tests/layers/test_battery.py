@@ -98,7 +98,8 @@ def known_wrong(arguments: dict[str, Any], channels: int, ours: Any) -> bool:
         return first and arguments["use_bias"] and ours[-1] == ours[1]
     if keras.backend.backend() == "torch":
         # One channel in channels last is read wrongly where the output is a single column.
-        return channels == 1 and 1 in ours[1:]
+        spatial = ours[1:-1] if arguments["data_format"] == "channels_last" else ours[2:]
+        return channels == 1 and 1 in spatial
     return False
 
 
