@@ -153,10 +153,32 @@ def local_definition(
     return compute
 
 
-def standardized(kernel: Array) -> Array:
+def from_weights(
+    rank: int, made: Callable[[list[Array]], tuple[Array, ...]], **options: Any
+) -> Reference:
+    """Return a layer's outputs where kernel and bias follow from all of its weights."""
+    compute = definition(rank, **options)
+    return lambda inputs, weights: compute(inputs, list(made(weights)))
+
+
+def standardized(kernel: Array, epsilon: float = 1e-5) -> Array:
     """The formula, in NumPy."""
     axes = tuple(range(kernel.ndim - 1))
-    return (kernel - kernel.mean(axes)) / np.sqrt(kernel.var(axes) + 1e-5)
+    return (kernel - kernel.mean(axes)) / np.sqrt(kernel.var(axes) + epsilon)
+
+
+def weight_normed(kernel: Array, length: Array) -> Array:
+    """The formula, in NumPy."""
+    return length * kernel / np.sqrt((kernel**2).sum(tuple(range(kernel.ndim - 1))))
+
+
+def spectral_normed(kernel: Array, vector: Array, *, circular: bool = False) -> Array:
+    """The formula, in NumPy: of the matrix, or of the 2-D convolution whose edges meet."""
+    image = kernel.reshape(-1, kernel.shape[-1]).T @ vector.reshape(-1) if not circular else None
+    if circular:
+        pattern = "b (h+kh) (w+kw) i, kh kw i o -> b h w o"
+        image = reference.conv(pattern, vector, kernel, padding="same", padding_mode="wrap")
+    return kernel / np.linalg.norm(image)
 
 
 def central_difference(kernel: Array, theta: float) -> Array:
@@ -412,6 +434,104 @@ CASES: dict[str, LayerCase] = {
                 padding="same",
                 padding_mode="edge",
             )
+        ),
+    ),
+    "weight norm conv2d": LayerCase(
+        layers.WeightNormConv2D,
+        {"filters": 4, "kernel_size": 3, "padding": "same"},
+        (2, 6, 7, 3),
+        from_weights(2, lambda w: (weight_normed(w[0], w[2]), w[1]), padding="same"),
+    ),
+    "weight norm conv1d standardized": LayerCase(
+        layers.WeightNormConv1D,
+        {"filters": 4, "kernel_size": 3, "kernel_transform": "standardize"},
+        (2, 9, 3),
+        from_weights(1, lambda w: (weight_normed(standardized(w[0]), w[2]), w[1])),
+    ),
+    "weight norm conv3d": LayerCase(
+        layers.WeightNormConv3D,
+        {"filters": 3, "kernel_size": 2},
+        (1, 3, 4, 5, 2),
+        from_weights(3, lambda w: (weight_normed(w[0], w[2]), w[1])),
+    ),
+    "spectral norm conv3d": LayerCase(
+        layers.SpectralNormConv3D,
+        {"filters": 3, "kernel_size": 2},
+        (1, 3, 4, 5, 2),
+        from_weights(3, lambda w: (spectral_normed(w[0], w[2]), w[1])),
+    ),
+    "spectral norm conv1d": LayerCase(
+        layers.SpectralNormConv1D,
+        {"filters": 4, "kernel_size": 3, "strides": 2},
+        (2, 9, 3),
+        from_weights(1, lambda w: (spectral_normed(w[0], w[2]), w[1]), strides=2),
+    ),
+    "spectral norm conv2d of the convolution": LayerCase(
+        layers.SpectralNormConv2D,
+        {"filters": 4, "kernel_size": 3, "input_size": (5, 6), "use_bias": False},
+        (2, 6, 7, 3),
+        from_weights(2, lambda w: (spectral_normed(w[0], w[1], circular=True),)),
+    ),
+    "scaled standardized conv2d": LayerCase(
+        layers.ScaledStandardizedConv2D,
+        {"filters": 4, "kernel_size": 3, "gain": 1.7, "padding": "same"},
+        (2, 6, 7, 3),
+        from_weights(
+            2, lambda w: (w[2] * 1.7 / 27**0.5 * standardized(w[0], 0.0), w[1]), padding="same"
+        ),
+    ),
+    "gabor conv2d": LayerCase(
+        layers.GaborConv2D,
+        {"filters": 4, "kernel_size": 5, "padding": "same", "padding_mode": "reflect"},
+        (2, 6, 7, 2),
+    ),
+    "sinc conv1d": LayerCase(
+        layers.SincConv1D,
+        {"filters": 4, "kernel_size": 9, "sample_rate": 8000, "padding": "same"},
+        (2, 15, 1),
+    ),
+    "low rank conv2d": LayerCase(
+        layers.Conv2D,
+        {
+            "filters": 4,
+            "kernel_size": 3,
+            "kernel_transform": transforms.serialize(transforms.CP(5)),
+            "groups": 2,
+        },
+        (2, 6, 7, 4),
+        from_weights(2, lambda w: (np.einsum("hr,wr,ir,or->hwio", *w[1:]), w[0]), groups=2),
+    ),
+    "blur pool 1d": LayerCase(
+        layers.BlurPool1D,
+        {"pool_size": 3, "kernel_size": 4},
+        (2, 11, 3),
+        pattern_reference(
+            "b (3w+kw) c, kw -> b w c",
+            [1 / 8, 3 / 8, 3 / 8, 1 / 8],
+            padding={"w": (1, 2)},
+            padding_mode="reflect",
+        ),
+    ),
+    "blur pool 2d": LayerCase(
+        layers.BlurPool2D,
+        {"pool_size": (2, 1), "padding_mode": "edge"},
+        (2, 6, 7, 3),
+        pattern_reference(
+            "b (2h+kh) (w+kw) c, kh kw -> b h w c",
+            np.outer([1, 2, 1], [1, 2, 1]) / 16,
+            padding=1,
+            padding_mode="edge",
+        ),
+    ),
+    "blur pool 3d": LayerCase(
+        layers.BlurPool3D,
+        {"kernel_size": (1, 3, 3)},
+        (1, 4, 5, 6, 2),
+        pattern_reference(
+            "b (2d+kd) (2h+kh) (2w+kw) c, kd kh kw -> b d h w c",
+            np.outer([1, 2, 1], [1, 2, 1])[None] / 16,
+            padding={"d": 0, "h": 1, "w": 1},
+            padding_mode="reflect",
         ),
     ),
     "fixed conv1d": LayerCase(

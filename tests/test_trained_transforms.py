@@ -132,8 +132,13 @@ FORMULAS: dict[str, tuple[Callable[[], Any], Formula]] = {
             "theta",
             keras.optimizers.schedules.PiecewiseConstantDecay([10], [0.25, 1.0]),
         ),
-        lambda w: w[0] - 0.25 * w[0].sum((0, 1)) * np.eye(5)[2][None, :, None, None] * [[[[0]]],
-            [[[1]]], [[[0]]]],
+        lambda w: (
+            w[0]
+            - 0.25
+            * w[0].sum((0, 1))
+            * np.eye(5)[2][None, :, None, None]
+            * [[[[0]]], [[[1]]], [[[0]]]]
+        ),
     ),
 }
 NOT_TRAINED = ("average",)
@@ -268,9 +273,7 @@ def test_layers_start_as_without_it(make: Callable[[], Any]) -> None:
         ((2, 2, 2, 3, 4), lambda: transforms.Tucker((3, 4))),
     ],
 )
-def test_full_rank_is_the_initial_kernel(
-    shape: tuple[int, ...], make: Callable[[], Any]
-) -> None:
+def test_full_rank_is_the_initial_kernel(shape: tuple[int, ...], make: Callable[[], Any]) -> None:
     kernel = random(shape)
     source = make()
     source.build_for(shape, lambda: keras.ops.convert_to_tensor(kernel), "float32")

@@ -11,7 +11,7 @@ import pytest
 
 from convsmith import layers
 from convsmith.errors import ArgumentError, DtypeError, KernelError, ShapeError
-from convsmith.testing.contract import as_numpy
+from convsmith.testing.contract import as_numpy, assert_close
 
 IMAGE = np.random.default_rng(0).uniform(-1, 1, (2, 6, 7, 3)).astype("float32")
 
@@ -253,3 +253,37 @@ def test_separated_kernels_train_and_round_halves_once() -> None:
 def test_a_tolerance_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ArgumentError, match=r"separable=.*number from 0 on"):
         layers.FixedConv2D(BLUR, separable=share)
+
+
+def test_a_call_may_change_the_geometry() -> None:
+    """The same kernel on a denser or sparser grid, whole or separated, and back again."""
+    x = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
+    for separable in (False, True):
+        layer = layers.FixedConv2D("box", padding="same", separable=separable)
+        before = as_numpy(layer(x))
+        changed = {"strides": (2, 1), "dilation_rate": 2, "padding": 1}
+        other = layers.FixedConv2D("box", separable=separable, **changed)
+        assert_close(as_numpy(layer(x, **changed)), as_numpy(other(x)), 1e-6, "changed")
+        assert_close(as_numpy(layer(x)), before, 1e-6, "as before")
+        symbolic = layer(keras.Input((None, None, 3)), **changed)
+        assert symbolic.shape == (None, None, None, 3)
+    pooled = layers.BlurPool2D(2)
+    assert tuple(pooled(x, strides=1).shape) == x.shape
+    with pytest.raises(ArgumentError, match="strides"):
+        layer(x, strides=0)
+
+
+def test_blur_pooling_is_the_published_one() -> None:
+    """Against PyTorch's reflection padding and strided depthwise convolution of the paper."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(2, 11, 8, 3)).astype("float32")
+    for taps in (2, 3, 4, 5):
+        row = np.poly1d([1, 1]) ** (taps - 1)
+        kernel = np.outer(row.c, row.c) / row.c.sum() ** 2
+        weight = torch.tensor(np.repeat(kernel[None, None], 3, 0).astype("float32"))
+        low, high = (taps - 1) // 2, -(-(taps - 1) // 2)
+        image = torch.tensor(x.transpose(0, 3, 1, 2))
+        padded = torch.nn.functional.pad(image, (low, high, low, high), mode="reflect")
+        expected = torch.nn.functional.conv2d(padded, weight, stride=2, groups=3)
+        actual = as_numpy(layers.BlurPool2D(2, taps)(x))
+        assert_close(actual, expected.numpy().transpose(0, 2, 3, 1), 1e-5, f"{taps} taps")

@@ -10,6 +10,7 @@ import keras
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.transforms.base import Compose, KernelTransform, Transform
+from convsmith.transforms.blur import Blur
 from convsmith.transforms.difference import CentralDifference
 from convsmith.transforms.families import Binomial, DifferenceOfGaussians, Gabor, Gaussian, Sinc
 from convsmith.transforms.filters import (
@@ -29,6 +30,7 @@ TransformLike = str | Transform | dict[str, Any] | Sequence[Any] | None
 
 _FACTORIES: dict[str, Callable[[], Transform]] = {
     "binomial": Binomial,
+    "blur": Blur,
     "central_difference": CentralDifference,
     "demodulate": Demodulate,
     "difference_of_gaussians": DifferenceOfGaussians,

@@ -36,7 +36,7 @@ class TrainedTransform(keras.layers.Layer):
         >>> @keras.saving.register_keras_serializable(package="docs")
         ... class Volume(TrainedTransform):
         ...     def build(self, kernel_shape):
-        ...         self.volume = self.add_weight(shape=(), initializer="ones")
+        ...         self.volume = self.add_weight((), "ones", name="volume")
         ...     def call(self, kernel):
         ...         return self.volume * kernel
         >>> from convsmith.layers import Conv2D
@@ -130,7 +130,7 @@ class KernelSource(TrainedTransform):
         >>> @keras.saving.register_keras_serializable(package="docs")
         ... class Flat(KernelSource):
         ...     def build(self, kernel_shape):
-        ...         self.value = self.add_weight(shape=(), initializer="ones")
+        ...         self.value = self.add_weight((), "ones", name="value")
         ...     def make(self):
         ...         return self.value * keras.ops.ones(self.shape)
         >>> from convsmith.layers import Conv2D
