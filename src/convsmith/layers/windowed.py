@@ -140,8 +140,8 @@ class Windowed(keras.layers.Layer):
         def initial() -> Any:
             if source is None:
                 return self._as_filters(name, ops.convert_to_tensor(kernel))
-            made = keras.initializers.get(kwargs["initializer"])(shape, dtype=self.variable_dtype)
-            return self._as_filters(name, made)
+            initializer: Any = keras.initializers.get(kwargs["initializer"])
+            return self._as_filters(name, initializer(shape, dtype=self.variable_dtype))
 
         filters = self._as_filters(name, keras.KerasTensor(shape)).shape
         transforms.build_trained(transform, self, filters, initial, self.variable_dtype)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 from convsmith.lowerings.base import YES, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
@@ -144,7 +145,7 @@ def compiled(function: Any) -> Any:
 
 def settled(tensors: Sequence[Any]) -> bool:
     """Whether tensors are values now, and no gradient of them is recorded."""
-    return not any(isinstance(t, jax.core.Tracer) for t in tensors)
+    return not any(isinstance(t, Tracer) for t in tensors)
 
 
 def set_shape(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

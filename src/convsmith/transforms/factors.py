@@ -60,7 +60,7 @@ class CP(KernelSource):
 
         @cache
         def found() -> list[Array]:
-            return cp_factors(keras.ops.convert_to_numpy(initial()), rank)
+            return cp_factors(np.asarray(ops.convert_to_numpy(initial())), rank)
 
         def start(axis: int) -> Any:
             return lambda shape, dtype=None: ops.cast(ops.convert_to_tensor(found()[axis]), dtype)
@@ -123,7 +123,7 @@ class Tucker(KernelSource):
 
         @cache
         def found() -> dict[str, Array]:
-            return tucker_factors(keras.ops.convert_to_numpy(initial()), p, q)
+            return tucker_factors(np.asarray(ops.convert_to_numpy(initial())), p, q)
 
         def start(name: str) -> Any:
             return lambda shape, dtype=None: ops.cast(ops.convert_to_tensor(found()[name]), dtype)

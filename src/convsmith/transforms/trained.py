@@ -89,6 +89,9 @@ class TrainedTransform(keras.layers.Layer):
         self.build(kernel_shape)
         object.__setattr__(self, "_initial", None)
 
+    def build(self, kernel_shape: Shape) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Make the weights for a kernel of shape ``(*kernel_size, in, out)``; here none."""
+
     def __call__(self, kernel: Any, **kwargs: Any) -> Any:
         """Return the transformed kernel: same shape, same dtype."""
         kernel = ops.convert_to_tensor(kernel)
