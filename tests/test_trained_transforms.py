@@ -227,6 +227,7 @@ def test_lora_adapts_it(name: str) -> None:
     assert name in NOT_TRAINED or np.abs(after - before).max() > 1e-3
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 by default")
 def test_float64_layers_have_float64_transforms() -> None:
     for name, (make, _) in FORMULAS.items():
         layer = layers.Conv2D(4, TAPS, kernel_transform=make(), dtype="float64")

@@ -91,6 +91,10 @@ class Convolution(OneKernel):
             )
         return kernel
 
+    @kernel.setter
+    def kernel(self, kernel: Any) -> None:
+        self._kernel = kernel
+
     def convolve(self, inputs: Any, kernel: Any) -> Any:
         """Return the convolution of the inputs with any kernel, as constructor and call said.
 
