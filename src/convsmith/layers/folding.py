@@ -7,12 +7,23 @@ from typing import Any
 import keras
 
 from convsmith.errors import UnsupportedError, compose
-from convsmith.layers.conv import Conv1D, Conv2D, Conv3D, Convolution
+from convsmith.layers.conv import Conv1D, Conv2D, Conv3D, ConvND
+from convsmith.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D
+from convsmith.layers.separable import SeparableConv1D, SeparableConv2D, SeparableConv3D
+from convsmith.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
 
-_PLAIN: dict[int, type[Convolution]] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
+_DENSE = (Conv1D, Conv2D, Conv3D, ConvND)
+_DEPTHWISE = (DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D)
+_TRANSPOSED = (Conv1DTranspose, Conv2DTranspose, Conv3DTranspose)
+_SEPARABLE = (SeparableConv1D, SeparableConv2D, SeparableConv3D)
+_KERNELS: dict[type[Any], tuple[str, ...]] = {
+    **dict.fromkeys((*_DENSE, *_DEPTHWISE, *_TRANSPOSED), ("kernel",)),
+    **dict.fromkeys(_SEPARABLE, ("depthwise_kernel", "pointwise_kernel")),
+}
+"""The plain layers and their kernels: `effective_` and the name is what is convolved with."""
 
 
 def fold(source: Any) -> Any:
@@ -22,16 +33,19 @@ def fold(source: Any) -> Any:
     and export; the copy shares no weights with the original, which can be trained on.
 
     Args:
-        source: a built `Conv1D`, `Conv2D`, `Conv3D` or a subclass that changes only their kernel;
-            or a Sequential or functional model, in which all such layers are folded and all other
-            layers copied with their weights.
+        source: a built layer with a kernel transform (dense, depthwise, separable or transposed),
+            or one of a subclass that changes only their kernels; or a Sequential or functional
+            model, in which all such layers are folded and all other layers (wrappers too) copied
+            with their weights.
 
     Returns:
-        A layer of class `Conv1D`, `Conv2D` or `Conv3D`, or a model, uncompiled.
+        A layer of the plain class, such as `Conv2D` for a `StandardizedConv2D`, or a model,
+        uncompiled.
 
     Raises:
-        UnsupportedError: a layer without weights yet, or one that overrides `call`, `convolve` or
-            `convolution_op`; or a subclassed model, whose layers can't be replaced.
+        UnsupportedError: a layer without weights yet, of another kind, or one that overrides
+            `call`, `convolve` or `convolution_op`; or a subclassed model, whose layers can't be
+            replaced.
 
     Example:
         >>> from convsmith.layers import StandardizedConv2D
@@ -62,36 +76,39 @@ def fold(source: Any) -> Any:
     return folded
 
 
+def _plain_class(layer: Any) -> type[Any] | None:
+    """Return the class that a layer's class only gives another kernel to."""
+    return next((known for known in type(layer).__mro__ if known in _KERNELS), None)
+
+
 def _why_not(layer: Any) -> str:
-    if not isinstance(layer, Convolution):
-        return "is no convolution of convsmith"
+    plain = _plain_class(layer)
+    if plain is None:
+        return "has no kernel that a transform computes"
     for method in ("call", "convolve", "convolution_op"):
-        if getattr(type(layer), method) is not getattr(Convolution, method):
+        if getattr(type(layer), method) is not getattr(plain, method):
             return f"overrides '{method}', so that it is more than its kernel"
     return "" if layer.built else "has no weights yet"
 
 
-def _plain(layer: Convolution) -> Convolution:
-    made = _PLAIN[layer.spatial_rank]
-    config = layer.get_config()
+def _plain(layer: Any) -> Any:
+    plain: Any = _plain_class(layer)
+    # What a subclass adds to it is in its kernel already.
+    config = plain.get_config(layer)
     for name in ("lora_rank", "lora_alpha", "quantization_config"):
         config.pop(name, None)
-    known = keras.layers.Layer.get_config(layer)
-    own = _PLAIN_ARGUMENTS | set(known)
-    config = {k: v for k, v in config.items() if k in own}
-    return made.from_config({**config, "kernel_transform": None})
+    transforms = (f"{kernel.removesuffix('_kernel')}_transform" for kernel in _KERNELS[plain])
+    return plain.from_config({**config, **dict.fromkeys(transforms)})
 
 
-_PLAIN_ARGUMENTS = frozenset(Conv2D(1, 1).get_config())
-"""What a plain layer is made of; a subclass may have more."""
-
-
-def _take_weights(folded: Convolution, source: Convolution) -> None:
-    # Copies: JAX gives away the arrays of the variables that it trains.
-    kernel = ops.cast(source.effective_kernel, folded.kernel.dtype)
-    folded.kernel.assign(ops.copy(ops.convert_to_tensor(kernel)))
+def _take_weights(folded: Any, source: Any) -> None:
+    effective = {name: getattr(source, f"effective_{name}") for name in _KERNELS[type(folded)]}
     if source.use_bias:
-        folded.bias.assign(ops.copy(ops.convert_to_tensor(source.bias)))
+        effective["bias"] = source.bias
+    for name, value in effective.items():
+        weight = getattr(folded, name)
+        # Copies: JAX gives away the arrays of the variables that it trains.
+        weight.assign(ops.copy(ops.cast(ops.convert_to_tensor(value), weight.dtype)))
 
 
 def _folded_model(model: Any) -> Any:
@@ -100,11 +117,7 @@ def _folded_model(model: Any) -> Any:
     def copy(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
             return _folded_model(layer)
-        if not _why_not(layer):
-            made: Any = _plain(layer)
-            pairs.append((layer, made))
-            return made
-        made = layer.__class__.from_config(layer.get_config())
+        made = type(layer).from_config(layer.get_config()) if _why_not(layer) else _plain(layer)
         pairs.append((layer, made))
         return made
 
