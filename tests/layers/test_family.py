@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -116,6 +118,48 @@ def test_a_hook_sees_the_geometry_of_the_call() -> None:
     x = random((2, 8, 7, 4))
     expected = 2 * as_numpy(plain(x, strides=2, padding="full"))
     assert_close(as_numpy(twice(x, strides=2, padding="full")), expected, 1e-5, "hook")
+
+
+@pytest.mark.parametrize("layer_class", [layers.Conv2D, layers.SeparableConv2D])
+def test_what_a_call_does_not_say_is_the_constructor_s(layer_class: Any) -> None:
+    own = {"strides": 2, "dilation_rate": (1, 2), "padding": "same"}
+    x = random((2, 8, 7, 4))
+    for changed in ({"strides": (1, 3)}, {"dilation_rate": 1}, {"padding": "full"}):
+        expected = as_numpy(made(layer_class, **{**own, **changed})(x))
+        assert_close(as_numpy(made(layer_class, **own)(x, **changed)), expected, 1e-6, str(changed))
+
+
+def test_a_call_inside_a_call_has_a_geometry_of_its_own() -> None:
+    class Pyramid(layers.Conv2D):
+        def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+            if self.geometry.strides == (3, 3):
+                return self.convolve(inputs, kernel)
+            fine = self.call(inputs, strides=3, padding="same")
+            return self.convolve(inputs, kernel) + keras.ops.mean(fine)
+
+    pyramid, plain = made(Pyramid, use_bias=False), made(layers.Conv2D, use_bias=False)
+    x = random((2, 8, 7, 4))
+    expected = as_numpy(plain(x, strides=2)) + as_numpy(plain(x, strides=3, padding="same")).mean()
+    assert_close(as_numpy(pyramid(x, strides=2)), expected, 1e-5, "values")
+
+
+def test_calls_in_several_threads_keep_their_geometries_apart() -> None:
+    both, seen = threading.Barrier(2), []
+
+    class Met(layers.Conv2D):
+        def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+            both.wait(timeout=60)
+            seen.append(self.geometry.strides)
+            both.wait(timeout=60)
+            return self.convolve(inputs, kernel)
+
+    layer, plain = made(Met), made(layers.Conv2D)
+    x = keras.ops.convert_to_tensor(random((2, 8, 7, 4)))
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda strides: layer(x, strides=strides), (2, 3)))
+    assert sorted(seen) == [(2, 2), (3, 3)]
+    for strides, result in zip((2, 3), results, strict=True):
+        assert_close(as_numpy(result), as_numpy(plain(x, strides=strides)), 1e-6, "values")
 
 
 def test_a_call_that_fails_leaves_the_geometry_alone() -> None:
