@@ -150,6 +150,17 @@ def test_regularizers_constraints_and_initialisers_reach_their_weights(name: str
     assert len(layer.losses) == len(layer.weights) + activity
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_symbolic_outputs_have_the_dtype_of_real_ones(name: str) -> None:
+    layer = getattr(layers, name)(**ALL[name], dtype="mixed_bfloat16")
+    symbolic = keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), inputs(name)
+    )
+    real, outputs = layer(inputs(name)), layer(symbolic)
+    assert outputs.dtype == keras.backend.standardize_dtype(real.dtype) == "bfloat16"
+    assert outputs.shape == tuple(real.shape)
+
+
 def test_depthwise_and_its_multiplier_come_back() -> None:
     layer = layers.DynamicConv2D(depthwise=True, use_bias=True, bias_initializer="ones")
     x = [random((2, 6, 7, 4)), random((2, 3, 3, 4, 2), 1)]

@@ -47,6 +47,8 @@ FACTS: dict[str, str] = {
     "4 bias gradient": "test_fact_04_the_gradient_of_the_bias_is_its_own_sum",
     "4 bias gradient in fit": "test_fact_04_the_bias_gradient_in_fit",
     "5 layouts of a given kernel": "test_fact_05_a_kernel_that_would_be_broadcast_is_refused",
+    "5 constant initialisers": "test_fact_05_a_constant_initialiser_is_not_broadcast_to_another_"
+    "shape",
     "6 spatial axes and channels": "test_fact_06_channels_are_no_spatial_axis",
     "7 the kernel never moves, is lost": "test_fact_07_every_weight_moves_and_comes_back",
     "8 an override loses arguments": "test_fact_08_overriders_lose_no_argument",
@@ -278,6 +280,25 @@ def test_fact_04_the_gradient_of_the_bias_is_its_own_sum(name: str) -> None:
     over = (0,) if bias.ndim > 1 else (0, *range(2, cotangent.ndim))
     wanted = cotangent.sum(over)
     assert_close(gradient, np.moveaxis(wanted, 0, -1), 1e-5, "bias gradient")
+
+
+# 5: a kernel in another layout is broadcast --------------------------------------------------
+
+
+def test_fact_05_a_constant_initialiser_is_not_broadcast_to_another_shape() -> None:
+    """An RGB kernel in another layout makes a weight, and outputs, of more channels than said."""
+    kernel = random((2, 2, 1, 3))
+    layer = layers.PatternConv(
+        "b (h+kh) (w+kw) i, kh kw i o -> b h w o",
+        kh=2,
+        kw=2,
+        o=1,
+        kernel_initializer=keras.initializers.Constant(kernel),
+    )
+    with pytest.raises(
+        KernelError, match=r"gives \(2, 2, 3, 3\) for a weight of shape \(2, 2, 3, 1\)"
+    ):
+        layer(random((1, 5, 5, 3)))
 
 
 # 7: the kernel isn't trained, or isn't saved ------------------------------------------------

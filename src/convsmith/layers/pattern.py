@@ -11,7 +11,7 @@ import keras
 from convsmith import engine, geometry, notation
 from convsmith.errors import ArgumentError, ShapeError, compose
 from convsmith.layers.arguments import Shape, Size, as_floating, input_shape_of
-from convsmith.layers.initializers import with_fans
+from convsmith.layers.initializers import OfShape, with_fans
 from convsmith.notation import Axis, Group, One, Window, names_of
 
 # Keras's inferred types are too vague to check against.
@@ -413,7 +413,7 @@ class _WithFans:
     def __init__(
         self, initializer: Any, summed: list[int], spread: list[int], flat: tuple[int, ...]
     ) -> None:
-        self._inner, self._flat = with_fans(initializer, summed, spread), flat
+        self._inner, self._flat = OfShape(with_fans(initializer, summed, spread)), flat
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
         return ops.reshape(self._inner(self._flat, dtype=dtype), shape)
