@@ -187,6 +187,35 @@ def test_central_difference_is_the_published_sum() -> None:
     assert layer.get_config()["theta"] == 0.4
 
 
+def test_what_the_user_adds_comes_before_the_layer_s_own() -> None:
+    mask = transforms.CausalMask("B").array((3, 3, 2, 4))
+    for make, own in (
+        (layers.MaskedConv2D, lambda k: k * mask),
+        (layers.CentralDifferenceConv2D, lambda k: central_difference(k, 0.7)),
+    ):
+        layer = make(4, 3, kernel_transform=transforms.UnitNorm())
+        layer.build((2, 6, 7, 2))
+        kernel = as_numpy(layer.kernel).astype("float64")
+        expected = own(kernel / np.sqrt((kernel**2).sum(axes(kernel))))
+        assert_close(as_numpy(layer.effective_kernel), expected, 1e-6, make.__name__)
+
+
+def test_a_negative_sum_becomes_one() -> None:
+    kernel = random((3, 3, 2, 4)) - 1
+    assert (kernel.sum(axes(kernel)) < 0).all()
+    sums = as_numpy(transforms.UnitSum()(kernel)).sum(axes(kernel))
+    assert_close(sums, np.ones(4), 1e-5, "sums")
+
+
+def test_small_kernels_get_norm_one_and_smaller_than_epsilon_less() -> None:
+    kernel = random((3, 3, 2, 4))
+    kernel /= np.sqrt((kernel**2).sum(axes(kernel)))
+    for scale, wanted in ((1e-5, 1.0), (1e-8, 0.1)):
+        found = as_numpy(transforms.UnitNorm(epsilon=1e-7)((scale * kernel).astype("float32")))
+        norms = np.sqrt((found**2).sum(axes(found)))
+        assert_close(norms, np.full(4, wanted), 1e-5, f"norms at {scale}")
+
+
 # --------------------------------------------------------------------------------------- refusals
 
 

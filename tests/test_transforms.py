@@ -126,6 +126,10 @@ def test_compose_applies_the_first_first() -> None:
     assert transforms.Compose([lambda k: k + 1, lambda k: k * 10])(2) == 30
 
 
+def test_a_list_applies_all_in_order() -> None:
+    assert transforms.get([lambda k: k + 1, lambda k: k * 10])(2) == 30  # type: ignore[misc]
+
+
 def test_transforms_with_equal_settings_are_equal() -> None:
     assert transforms.Standardize(0.1) == transforms.Standardize(0.1)
     assert transforms.Standardize(0.1) != transforms.Standardize(0.2)

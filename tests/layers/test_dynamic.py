@@ -10,6 +10,7 @@ import pytest
 
 from convsmith import layers, reference
 from convsmith.errors import ArgumentError, ShapeError
+from convsmith.layers.initializers import with_fans
 from convsmith.testing.autodiff import compiled
 from convsmith.testing.contract import as_numpy, assert_close
 
@@ -174,6 +175,13 @@ def test_other_inputs_than_two_are_refused() -> None:
         layers.DynamicConv2D(use_bias=True).build([(None, 8, 8, 3), (3, 3, 3, None)])
 
 
+def test_unknown_filters_stay_unknown() -> None:
+    shapes = [(None, 8, 8, 3), (3, 3, 3, None)]
+    for depthwise in (False, True):
+        layer = layers.DynamicConv2D(depthwise=depthwise)
+        assert layer.compute_output_shape(shapes) == (None, 6, 6, None)
+
+
 # --------------------------------------------------------------------------- locally connected
 
 
@@ -211,3 +219,11 @@ def test_initialisers_see_the_fans_of_one_position(name: str) -> None:
     assert 0.9 < ratio < 1.1
     config = local.get_config()["kernel_initializer"]
     assert config["config"].get("input_axes") is None, "the user's initialiser is what is saved"
+
+
+def test_initialisers_with_axes_of_the_user_s_keep_them() -> None:
+    own = keras.initializers.VarianceScaling(1.0, "fan_in", input_axes=[0], output_axes=[1])
+    assert with_fans(own, [2], [3]) is own
+    plain = keras.initializers.GlorotUniform(seed=1)
+    assert with_fans(plain, [2], [3]).get_config()["input_axes"] == [2]
+    assert with_fans(keras.initializers.Ones(), [2], [3]).get_config() == {}

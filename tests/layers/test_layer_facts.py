@@ -562,22 +562,26 @@ def test_fact_10_known_paddings_are_those_of_a_padded_array(name: str, padding: 
 
 @pytest.mark.parametrize("name", but(of("2D"), "Masked", "Central", "Standardized", *WRITING))
 @pytest.mark.parametrize(
-    ("mode", "padding"),
+    ("mode", "padding", "fill"),
     [
-        ("constant", ((1, 2), (0, 1))),
-        ("constant", 2),
-        *((mode, ((3, 2), (-1, 4))) for mode in ("edge", "reflect", "symmetric", "wrap")),
+        ("constant", ((1, 2), (0, 1)), None),
+        ("constant", 2, 1.5),
+        *((mode, ((3, 2), (-1, 4)), None) for mode in ("edge", "reflect", "symmetric", "wrap")),
     ],
 )
-def test_fact_10_paddings_and_modes_are_numpys(name: str, mode: Any, padding: Any) -> None:
+def test_fact_10_paddings_and_modes_are_numpys(
+    name: str, mode: Any, padding: Any, fill: float | None
+) -> None:
     """Keras takes pairs and fails when called; modes it doesn't have, and backends' own differ."""
     x = random((2, 6, 5, CHANNELS))
     pairs = ((padding, padding),) * 2 if isinstance(padding, int) else padding
-    wide = np.pad(x, [(0, 0), *((max(a, 0), max(b, 0)) for a, b in pairs), (0, 0)], mode=mode)
+    widths = [(0, 0), *((max(a, 0), max(b, 0)) for a, b in pairs), (0, 0)]
+    filled = {} if fill is None else {"constant_values": fill}
+    wide = np.pad(x, widths, mode=mode, **filled)
     wide = wide[:, :, max(-pairs[1][0], 0) :]
     changes = {"kernel": random((3, 3))} if "Fixed" in name else {}
     plain = made(name, **changes)
-    layer = made(name, **changes, padding=padding, padding_mode=mode)
+    layer = made(name, **changes, padding=padding, padding_mode=mode, padding_value=fill)
     plain.build(shaped(name, wide.shape))
     layer.build(shaped(name, x.shape))
     layer.set_weights(plain.get_weights())

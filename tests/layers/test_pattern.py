@@ -136,6 +136,22 @@ def test_a_model_saves_loads_and_trains(tmp_path: Any) -> None:
     assert again.layers[-1].get_config() == layer.get_config()
 
 
+def test_a_bias_is_the_same_in_whichever_order_its_axes_are_named() -> None:
+    x = random((2, 6, 7, 4))
+    layer = layers.PatternConv(DENSE, **SIZES, o=3, bias="w o h")
+    layer.build(x.shape)
+    bias = random((4, 5, 3), 1)
+    layer.set_weights([np.zeros((3, 3, 4, 3)), bias])
+    assert_close(as_numpy(layer(x)), np.stack([bias] * 2), 1e-6, "values")
+
+
+def test_whole_inputs_are_not_truncated() -> None:
+    x = np.arange(48).reshape(2, 6, 4, 1).astype("uint8")
+    layer = layers.PatternConv(DENSE, **SIZES, o=2)
+    expected = as_numpy(layer(x.astype("float32")))
+    assert_close(as_numpy(layer(x)), expected, 1e-6, "values")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
