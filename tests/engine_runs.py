@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,6 +51,15 @@ def assert_close(actual: Any, expected: np.ndarray, dtype: str, what: str) -> No
     scale = max(1.0, float(np.abs(expected[finite]).max()))
     error = float(np.abs(found[finite] - expected[finite]).max()) / scale
     assert error <= TOLERANCE[dtype], f"{what}: error {error:.2e} of the largest entry"
+
+
+def wide() -> Any:
+    """JAX has float64 only where it is switched on."""
+    if BACKEND != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.enable_x64(True)
 
 
 def tensors(operands: Arrays, dtype: str) -> list[Any]:

@@ -15,6 +15,7 @@ from convsmith import layers, transforms
 from convsmith.errors import ArgumentError, DtypeError, KernelError
 from convsmith.testing.autodiff import layer_gradients
 from convsmith.testing.contract import LayerCase, as_numpy, assert_close, check_reference
+from engine_runs import wide
 from layer_cases import central_difference, definition
 
 Array = NDArray[Any]
@@ -76,6 +77,16 @@ def test_it_is_the_formula(name: str) -> None:
     kernel = random((3, 3, 2, 4)) + 0.5
     expected = formula(kernel.astype("float64"))
     assert_close(as_numpy(transform(kernel)), expected, 2e-6, name)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_float64_kernels_are_computed_in_float64(name: str) -> None:
+    transform, formula = FORMULAS[name]
+    kernel = random((3, 3, 2, 4)) + 0.5
+    with wide():
+        result = transform(keras.ops.convert_to_tensor(kernel, "float64"))
+        assert "float64" in str(result.dtype)
+        assert_close(as_numpy(result), formula(kernel.astype("float64")), 1e-14, name)
 
 
 @pytest.mark.parametrize("name", FORMULAS)

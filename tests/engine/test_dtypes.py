@@ -12,22 +12,13 @@ import pytest
 import convsmith as cs
 from convsmith.errors import DtypeError
 from engine_cases import MORE, ROWS
-from engine_runs import BACKEND, MODES, as_numpy, assert_close, tensors, value_and_gradients
+from engine_runs import BACKEND, MODES, as_numpy, assert_close, tensors, value_and_gradients, wide
 
 FLOATS = ("float16", "bfloat16", "float64")
 QUICK = "jit" if BACKEND == "jax" else "eager"
 """JAX compiles eager operations one by one, which takes longer than all at once."""
 
 ALL = {**ROWS, **MORE}
-
-
-def wide() -> Any:
-    """JAX has float64 only where it is switched on."""
-    if BACKEND != "jax":
-        return contextlib.nullcontext()
-    import jax
-
-    return jax.enable_x64(True)
 
 
 def rounded(operands: list[np.ndarray], dtype: str) -> tuple[list[Any], list[np.ndarray]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.transforms.base import KernelTransform
-from convsmith.transforms.precision import widely
+from convsmith.transforms.precision import at_least, widely
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
@@ -57,7 +57,7 @@ class Blur(KernelTransform):
         """Return the blurred kernel."""
 
         def compute(wide: Any) -> Any:
-            sigma = ops.maximum(ops.cast(self.sigma, wide.dtype), 1e-6)
+            sigma = at_least(ops.cast(self.sigma, wide.dtype), 1e-6)
             for axis in range(len(wide.shape) - 2):
                 places = np.arange(wide.shape[axis], dtype="float32")
                 apart = ops.cast(

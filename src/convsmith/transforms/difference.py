@@ -69,12 +69,13 @@ class CentralDifference(KernelTransform):
                 argument="kernel",
                 value=taps,
             )
-        centre = np.zeros((*taps, 1, 1), "float32")
+        centre = np.zeros((*taps, 1, 1))
         centre[tuple(n // 2 for n in taps)] = 1.0
 
         def compute(wide: Any) -> Any:
             total = ops.sum(wide, axis=tuple(range(len(taps))), keepdims=True)
-            middle = ops.cast(ops.convert_to_tensor(centre), wide.dtype)
+            middle = ops.convert_to_tensor(centre, wide.dtype)
+            # A schedule may make theta a tensor.
             return wide - ops.cast(self.theta, wide.dtype) * middle * total
 
         return widely("CentralDifference", kernel, compute)

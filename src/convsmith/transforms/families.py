@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, KernelError, compose
+from convsmith.transforms.precision import at_least
 from convsmith.transforms.trained import KernelSource, Shape
 
 # Keras's inferred types are too vague to check against.
@@ -63,7 +64,7 @@ class Family(KernelSource):
                 axes = tuple(range(len(taps)))
                 shaped = ops.cast(self._filters(), dtype)
                 dots = ops.sum(ops.cast(initial(), dtype) * shaped, axis=axes)
-                lengths = ops.maximum(ops.sum(ops.square(shaped), axis=axes), LEAST)
+                lengths = at_least(ops.sum(ops.square(shaped), axis=axes), LEAST)
                 return ops.reshape(np.sqrt(np.prod(taps)) * dots / lengths, shape)
 
             self.scale = self.add_weight(
@@ -108,7 +109,7 @@ def _exactly(start: Array) -> Callable[..., Any]:
 def _bell(positions: list[Any], sigmas: list[Any]) -> Any:
     """Return a Gaussian of the positions with sum 1 over the taps."""
     exponent = sum(
-        ops.square(x / ops.maximum(ops.abs(s), NARROWEST))
+        ops.square(x / at_least(ops.abs(s), NARROWEST))
         for x, s in zip(positions, sigmas, strict=True)
     )
     # The nearest tap is at 0 of the exponent: even a narrow bell of an even size has a sum.
@@ -285,7 +286,7 @@ class Gabor(Family):
         y, x = positions
         cosine, sine = ops.cos(numbers["theta"]), ops.sin(numbers["theta"])
         along, across = x * cosine + y * sine, y * cosine - x * sine
-        width = ops.maximum(ops.abs(numbers["sigma"]), NARROWEST)
+        width = at_least(ops.abs(numbers["sigma"]), NARROWEST)
         squares = ops.square(along) + ops.square(numbers["gamma"] * across)
         bell = ops.exp(-squares / (2 * ops.square(width)))
         return bell * ops.cos(numbers["frequency"] * along + numbers["psi"])
@@ -366,8 +367,8 @@ class Sinc(Family):
         count = int(t.shape[0])
         low = self.lowest_hertz / self.sample_rate + ops.abs(numbers["low"])
         least = self.narrowest_hertz / self.sample_rate
-        low = ops.minimum(low, 0.5 - least)
-        high = ops.minimum(low + least + ops.abs(numbers["band"]), 0.5)
+        low = ops.clip(low, 0.0, 0.5 - least)
+        high = ops.clip(low + least + ops.abs(numbers["band"]), 0.0, 0.5)
         window = ops.cast(ops.convert_to_tensor(np.hamming(count).astype("float32")), t.dtype)
         passed = 2 * high * _sinc(2 * high * t) - 2 * low * _sinc(2 * low * t)
         return ops.reshape(window, (count, 1, 1)) * passed / (2 * (high - low))

@@ -8,7 +8,7 @@ import keras
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.transforms.base import KernelTransform
-from convsmith.transforms.precision import filter_axes, widely
+from convsmith.transforms.precision import at_least, filter_axes, filter_means, widely
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
@@ -48,7 +48,7 @@ class ZeroMean(KernelTransform):
         """Return the kernel without its means."""
 
         def compute(wide: Any) -> Any:
-            return wide - ops.mean(wide, axis=filter_axes(wide), keepdims=True)
+            return wide - filter_means(wide)
 
         return widely("ZeroMean", kernel, compute)
 
@@ -82,7 +82,7 @@ class UnitSum(KernelTransform):
         def compute(wide: Any) -> Any:
             total = ops.sum(wide, axis=filter_axes(wide), keepdims=True)
             sign = ops.where(total < 0, -1.0, 1.0)
-            return wide / (ops.cast(sign, wide.dtype) * ops.maximum(ops.abs(total), self.epsilon))
+            return wide / (ops.cast(sign, wide.dtype) * at_least(ops.abs(total), self.epsilon))
 
         return widely("UnitSum", kernel, compute)
 
@@ -120,7 +120,7 @@ class UnitNorm(KernelTransform):
         def compute(wide: Any) -> Any:
             squares = ops.sum(ops.square(wide), axis=filter_axes(wide), keepdims=True)
             # The gradient of a root at 0 is infinite; the maximum inside is not.
-            return wide * ops.rsqrt(ops.maximum(squares, self.epsilon**2))
+            return wide * ops.rsqrt(at_least(squares, self.epsilon**2))
 
         return widely("UnitNorm", kernel, compute)
 
@@ -212,10 +212,10 @@ class ScaledStandardize(KernelTransform):
         """Return the scaled, standardised kernel."""
 
         def compute(wide: Any) -> Any:
-            centred = wide - ops.mean(wide, axis=filter_axes(wide), keepdims=True)
+            centred = wide - filter_means(wide)
             squares = ops.sum(ops.square(centred), axis=filter_axes(wide), keepdims=True)
             least = self.formula == "max"
-            divisor = ops.maximum(squares, self.epsilon) if least else squares + self.epsilon
+            divisor = at_least(squares, self.epsilon) if least else squares + self.epsilon
             return self.gain * centred * ops.rsqrt(divisor)
 
         return widely("ScaledStandardize", kernel, compute)

@@ -9,7 +9,7 @@ import numpy as np
 
 from convsmith import engine, geometry
 from convsmith.errors import ArgumentError, KernelError, compose
-from convsmith.transforms.precision import filter_axes
+from convsmith.transforms.precision import at_least, filter_axes
 from convsmith.transforms.trained import Shape, TrainedTransform
 
 # Keras's inferred types are too vague to check against.
@@ -22,7 +22,7 @@ LEAST = 1e-12
 def _lengths(kernel: Any) -> Any:
     """Return the Euclidean norm of every filter, with a finite gradient for zeros."""
     squares = ops.sum(ops.square(kernel), axis=filter_axes(kernel))
-    return ops.sqrt(ops.maximum(squares, LEAST**2))
+    return ops.sqrt(at_least(squares, LEAST**2))
 
 
 @keras.saving.register_keras_serializable(package="convsmith")
@@ -156,7 +156,7 @@ class SpectralNorm(TrainedTransform):
             self.vector.assign(u)
         v = ops.stop_gradient(_unit(self._applied(constant, u)))
         norm = ops.sum(v * self._applied(kernel, u))
-        return kernel / ops.maximum(norm, LEAST)
+        return kernel / at_least(norm, LEAST)
 
     def _stepped(self, kernel: Any, u: Any) -> tuple[Any, Any]:
         v = _unit(self._applied(kernel, u))
@@ -230,4 +230,4 @@ def _matrix(kernel: Any) -> Any:
 
 
 def _unit(vector: Any) -> Any:
-    return vector * ops.rsqrt(ops.maximum(ops.sum(ops.square(vector)), LEAST**2))
+    return vector * ops.rsqrt(at_least(ops.sum(ops.square(vector)), LEAST**2))

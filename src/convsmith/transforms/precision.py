@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,18 @@ def widely(name: str, kernel: Any, compute: Callable[[Any], Any]) -> Any:
     return ops.cast(result, given) if "float" in given else result
 
 
+def at_least(tensor: Any, least: float) -> Any:
+    """Return the larger of the two, in the tensor's dtype."""
+    # Keras's maximum rounds float64 to float32 on PyTorch; its clip doesn't.
+    return ops.clip(tensor, least, math.inf)
+
+
 def filter_axes(kernel: Any) -> tuple[int, ...]:
     """Return the axes of one filter: all but the last."""
     return tuple(range(len(kernel.shape) - 1))
+
+
+def filter_means(kernel: Any) -> Any:
+    """Return the mean of each filter, its axes kept with size 1."""
+    # Keras's mean rounds float64 to float32 on PyTorch.
+    return ops.sum(kernel, axis=filter_axes(kernel), keepdims=True) / math.prod(kernel.shape[:-1])

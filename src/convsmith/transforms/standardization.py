@@ -9,7 +9,7 @@ import keras
 
 from convsmith.errors import ArgumentError, KernelError, compose
 from convsmith.transforms.base import KernelTransform
-from convsmith.transforms.precision import filter_axes, widely
+from convsmith.transforms.precision import filter_means, widely
 
 EPSILON = 1e-5
 
@@ -63,9 +63,8 @@ def standardize(kernel: Any, epsilon: float = EPSILON) -> Any:
         )
 
     def compute(wide: Any) -> Any:
-        centred = wide - ops.mean(wide, axis=filter_axes(wide), keepdims=True)
-        variance = ops.mean(ops.square(centred), axis=filter_axes(wide), keepdims=True)
-        return centred * ops.rsqrt(variance + epsilon)
+        centred = wide - filter_means(wide)
+        return centred * ops.rsqrt(filter_means(ops.square(centred)) + epsilon)
 
     return widely("standardize", tensor, compute)
 
