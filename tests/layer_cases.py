@@ -153,6 +153,13 @@ def local_definition(
     return compute
 
 
+def dynamic_definition(pattern: str, **options: Any) -> Reference:
+    """Return the outputs for inputs [x, kernel], and a bias as the only weight."""
+    return lambda inputs, weights: (
+        reference.conv(pattern, *inputs, **options) + (weights[0] if weights else 0.0)
+    )
+
+
 def from_weights(
     rank: int, made: Callable[[list[Array]], tuple[Array, ...]], **options: Any
 ) -> Reference:
@@ -459,18 +466,21 @@ CASES: dict[str, LayerCase] = {
         {"filters": 3, "kernel_size": 2},
         (1, 3, 4, 5, 2),
         from_weights(3, lambda w: (spectral_normed(w[0], w[2]), w[1])),
+        state=("vector",),
     ),
     "spectral norm conv1d": LayerCase(
         layers.SpectralNormConv1D,
         {"filters": 4, "kernel_size": 3, "strides": 2},
         (2, 9, 3),
         from_weights(1, lambda w: (spectral_normed(w[0], w[2]), w[1]), strides=2),
+        state=("vector",),
     ),
     "spectral norm conv2d of the convolution": LayerCase(
         layers.SpectralNormConv2D,
         {"filters": 4, "kernel_size": 3, "input_size": (5, 6), "use_bias": False},
         (2, 6, 7, 3),
         from_weights(2, lambda w: (spectral_normed(w[0], w[1], circular=True),)),
+        state=("vector",),
     ),
     "scaled standardized conv2d": LayerCase(
         layers.ScaledStandardizedConv2D,
@@ -624,5 +634,31 @@ CASES: dict[str, LayerCase] = {
             padding="same",
             padding_mode="symmetric",
         ),
+    ),
+    "dynamic conv1d": LayerCase(
+        layers.DynamicConv1D,
+        {"padding": "causal", "groups": 2},
+        [(2, 9, 4), (2, 3, 2, 6)],
+        dynamic_definition("b (w+kw) (g i), b kw i (g o) -> b w (g o)", padding="causal", g=2),
+        channel_axis=[-1, None],
+        spatial_axes=[None, ()],
+    ),
+    "dynamic conv2d": LayerCase(
+        layers.DynamicConv2D,
+        {"strides": 2, "padding": "same", "padding_mode": "reflect", "use_bias": True},
+        [(2, 7, 6, 3), (2, 3, 2, 3, 4)],
+        dynamic_definition(
+            "b (2h+kh) (2w+kw) i, b kh kw i o -> b h w o", padding="same", padding_mode="reflect"
+        ),
+        channel_axis=[-1, None],
+        spatial_axes=[None, ()],
+    ),
+    "dynamic conv3d": LayerCase(
+        layers.DynamicConv3D,
+        {"depthwise": True},
+        [(2, 4, 5, 4, 2), (2, 2, 1, 3, 2, 2)],
+        dynamic_definition("b (d+kd) (h+kh) (w+kw) c, b kd kh kw c m -> b d h w (c m)"),
+        channel_axis=[-1, None],
+        spatial_axes=[None, ()],
     ),
 }

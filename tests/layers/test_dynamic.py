@@ -11,7 +11,7 @@ import pytest
 from convsmith import layers, reference
 from convsmith.errors import ArgumentError, ShapeError
 from convsmith.layers.initializers import with_fans
-from convsmith.testing.autodiff import compiled
+from convsmith.testing.autodiff import compiled, layer_gradients
 from convsmith.testing.contract import as_numpy, assert_close
 
 RANKS = {1: layers.DynamicConv1D, 2: layers.DynamicConv2D, 3: layers.DynamicConv3D}
@@ -61,7 +61,7 @@ def test_values_and_gradients_are_the_definition(rank: int, per_sample: bool, wa
     assert_close(as_numpy(outputs), expected, 2e-5, "values")
     assert tuple(layer.compute_output_shape([x.shape, kernel.shape])) == expected.shape
     cotangent = random(expected.shape, 2)
-    gradients = input_gradients(layer, [x, kernel], cotangent)
+    gradients = layer_gradients(layer, [x, kernel], cotangent)
     for index, (gradient, at) in enumerate(zip(gradients, (x, kernel), strict=True)):
         direction = random(at.shape, 3 + index).astype("float64")
         moved = define(direction, kernel) if index == 0 else define(x, direction)
@@ -69,29 +69,6 @@ def test_values_and_gradients_are_the_definition(rank: int, per_sample: bool, wa
         wanted = float((moved * cotangent).sum())
         found = float((gradient.astype("float64") * direction).sum())
         assert abs(found - wanted) <= 1e-4 * (1 + np.abs(gradient * direction).sum()), index
-
-
-def input_gradients(layer: Any, inputs: list[np.ndarray], cotangent: np.ndarray) -> list[Any]:
-    """Gradients by both inputs, by the backend's own means."""
-    tensors = [keras.ops.convert_to_tensor(x) for x in inputs]
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        found = jax.grad(lambda pair: (layer(pair) * cotangent).sum())(tensors)
-    elif backend == "torch":
-        leaves = [t.detach().requires_grad_() for t in tensors]
-        (layer(leaves) * keras.ops.convert_to_tensor(cotangent)).sum().backward()
-        found = [leaf.grad for leaf in leaves]
-    else:
-        import tensorflow
-
-        tf: Any = tensorflow
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            loss = tf.reduce_sum(layer(tensors) * cotangent)
-        found = tape.gradient(loss, tensors)
-    return [as_numpy(g) for g in found]
 
 
 @pytest.mark.parametrize("per_sample", [False, True])

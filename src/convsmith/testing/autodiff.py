@@ -15,16 +15,17 @@ ops: Any = keras.ops
 Array = NDArray[Any]
 
 
-def layer_gradients(layer: Any, inputs: Array, cotangent: Array) -> list[Array]:
+def layer_gradients(layer: Any, inputs: Array | list[Array], cotangent: Array) -> list[Array]:
     """Return the gradients of ``sum(layer(inputs) * cotangent)`` by the backend's autodiff.
 
     Args:
-        layer: a layer of one input.
-        inputs: its input.
+        layer: any layer.
+        inputs: its input, or a list of them.
         cotangent: of the output's shape.
 
     Returns:
-        The gradient for the inputs, then for each of ``layer.trainable_variables``.
+        The gradient for each input, then for each of ``layer.trainable_variables``; zeros for what
+        the outputs don't depend on.
 
     Raises:
         NotImplementedError: a backend without autodiff here.
@@ -46,45 +47,51 @@ def layer_gradients(layer: Any, inputs: Array, cotangent: Array) -> list[Array]:
     return [ops.convert_to_numpy(g) for g in backends[name](layer, inputs, cotangent)]
 
 
-def _tensorflow(layer: Any, inputs: Array, cotangent: Array) -> list[Any]:
+def _tensorflow(layer: Any, inputs: Any, cotangent: Array) -> list[Any]:
     import tensorflow
 
     tf: Any = tensorflow
-    tensor = tf.convert_to_tensor(inputs)
-    variables = [v.value for v in layer.trainable_variables]
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+    sources = [*tf.nest.flatten(tensors), *(v.value for v in layer.trainable_variables)]
     with tf.GradientTape() as tape:
-        tape.watch(tensor)
-        outputs = layer(tensor)
+        tape.watch(tensors)
+        outputs = layer(tensors)
         loss = tf.reduce_sum(outputs * tf.convert_to_tensor(cotangent, outputs.dtype))
-    return tape.gradient(loss, [tensor, *variables])
+    return tape.gradient(loss, sources, unconnected_gradients="zero")
 
 
-def _jax(layer: Any, inputs: Array, cotangent: Array) -> list[Any]:
+def _jax(layer: Any, inputs: Any, cotangent: Array) -> list[Any]:
     import jax
 
     fixed = [v.value for v in layer.non_trainable_variables]
 
-    def loss(tensor: Any, trained: list[Any]) -> Any:
-        outputs, _ = layer.stateless_call(trained, fixed, tensor)
+    def loss(tensors: Any, trained: list[Any]) -> Any:
+        outputs, _ = layer.stateless_call(trained, fixed, tensors)
         return (outputs * cotangent).sum()
 
     trained = [v.value for v in layer.trainable_variables]
-    for_inputs, for_trained = jax.grad(loss, argnums=(0, 1))(jax.numpy.asarray(inputs), trained)
-    return [for_inputs, *for_trained]
+    tensors = jax.tree.map(jax.numpy.asarray, inputs)
+    return jax.tree.leaves(jax.grad(loss, argnums=(0, 1))(tensors, trained))
 
 
-def _torch(layer: Any, inputs: Array, cotangent: Array) -> list[Any]:
+def _torch(layer: Any, inputs: Any, cotangent: Array) -> list[Any]:
     import torch
 
-    tensor = ops.convert_to_tensor(inputs).detach().clone().requires_grad_(True)
-    variables = [v.value for v in layer.trainable_variables]
-    outputs = layer(tensor)
+    def leaf(x: Array) -> Any:
+        return ops.convert_to_tensor(x).detach().clone().requires_grad_(True)
+
+    several = isinstance(inputs, list)
+    tensors = [leaf(x) for x in (inputs if several else [inputs])]
+    sources = [*tensors, *(v.value for v in layer.trainable_variables)]
+    outputs = layer(tensors if several else tensors[0])
     loss = (outputs * ops.convert_to_tensor(cotangent, outputs.dtype)).sum()
-    return list(torch.autograd.grad(loss, [tensor, *variables]))
+    return list(torch.autograd.grad(loss, sources, materialize_grads=True))
 
 
-def compiled(layer: Any) -> Callable[[Any], Any]:
+def compiled(layer: Any, *, xla: bool = True) -> Callable[[Any], Any]:
     """Return the layer's call compiled: XLA on TensorFlow and JAX, a traced graph on PyTorch.
+
+    On TensorFlow, ``xla=False`` gives its graph without XLA; JAX and PyTorch have one way only.
 
     Example:
         >>> compiled(keras.layers.Rescaling(3.0))(ops.ones((1,))).shape[0]
@@ -97,7 +104,7 @@ def compiled(layer: Any) -> Callable[[Any], Any]:
         import tensorflow
 
         tf: Any = tensorflow
-        return tf.function(layer, jit_compile=True)
+        return tf.function(layer, jit_compile=xla)
     if name == "jax":
         import jax
 
@@ -114,3 +121,19 @@ def compiled(layer: Any) -> Callable[[Any], Any]:
             return traced(inputs)
 
     return call
+
+
+def holds_float64() -> bool:
+    """Whether tensors can be float64 now: on JAX that is a switch.
+
+    Example:
+        >>> keras.backend.backend() == "jax" or holds_float64()
+        True
+
+    Source: none.
+    """
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    return str(jax.dtypes.canonicalize_dtype("float64")) == "float64"
