@@ -1,4 +1,4 @@
-"""The checks in fresh processes: one takes many cases, as it takes seconds to import a framework."""
+"""The checks in fresh processes: one takes many cases, as importing a framework takes seconds."""
 
 from __future__ import annotations
 
