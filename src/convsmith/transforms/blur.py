@@ -57,12 +57,10 @@ class Blur(KernelTransform):
         """Return the blurred kernel."""
 
         def compute(wide: Any) -> Any:
-            sigma = at_least(ops.cast(self.sigma, wide.dtype), 1e-6)
+            sigma = at_least(ops.convert_to_tensor(self.sigma, wide.dtype), 1e-6)
             for axis in range(len(wide.shape) - 2):
-                places = np.arange(wide.shape[axis], dtype="float32")
-                apart = ops.cast(
-                    ops.convert_to_tensor(places[:, None] - places[None, :]), wide.dtype
-                )
+                places = np.arange(float(wide.shape[axis]))
+                apart = ops.convert_to_tensor(places[:, None] - places[None, :], wide.dtype)
                 # The exponent is 0 on the diagonal: no row is without weight.
                 bell = ops.exp(-ops.square(apart / sigma) / 2)
                 bell = bell / ops.sum(bell, axis=1, keepdims=True)

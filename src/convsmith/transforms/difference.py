@@ -76,7 +76,7 @@ class CentralDifference(KernelTransform):
             total = ops.sum(wide, axis=tuple(range(len(taps))), keepdims=True)
             middle = ops.convert_to_tensor(centre, wide.dtype)
             # A schedule may make theta a tensor.
-            return wide - ops.cast(self.theta, wide.dtype) * middle * total
+            return wide - ops.convert_to_tensor(self.theta, wide.dtype) * middle * total
 
         return widely("CentralDifference", kernel, compute)
 

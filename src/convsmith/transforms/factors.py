@@ -63,7 +63,7 @@ class CP(KernelSource):
             return cp_factors(np.asarray(ops.convert_to_numpy(initial())), rank)
 
         def start(axis: int) -> Any:
-            return lambda shape, dtype=None: ops.cast(ops.convert_to_tensor(found()[axis]), dtype)
+            return lambda shape, dtype=None: ops.convert_to_tensor(found()[axis], dtype)
 
         self.factors = [
             self.add_weight(
@@ -126,7 +126,7 @@ class Tucker(KernelSource):
             return tucker_factors(np.asarray(ops.convert_to_numpy(initial())), p, q)
 
         def start(name: str) -> Any:
-            return lambda shape, dtype=None: ops.cast(ops.convert_to_tensor(found()[name]), dtype)
+            return lambda shape, dtype=None: ops.convert_to_tensor(found()[name], dtype)
 
         shapes = {"core": (*taps, p, q), "inward": (depth, p), "outward": (filters, q)}
         self.core, self.inward, self.outward = (

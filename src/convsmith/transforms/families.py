@@ -83,11 +83,10 @@ class Family(KernelSource):
         rank = len(self._taps)
         positions = []
         for axis, count in enumerate(self._taps):
-            middle = np.arange(count, dtype="float32") - (count - 1) / 2
+            middle = np.arange(float(count)) - (count - 1) / 2
             shape = [1] * (rank + 2)
             shape[axis] = count
-            tensor = ops.convert_to_tensor(middle.reshape(shape))
-            positions.append(ops.cast(tensor, self.variable_dtype))
+            positions.append(ops.convert_to_tensor(middle.reshape(shape), self.variable_dtype))
         numbers = {name: ops.convert_to_tensor(n) for name, n in self.numbers.items()}
         return self.filters(positions, **numbers)
 
@@ -101,7 +100,7 @@ class Family(KernelSource):
 
 def _exactly(start: Array) -> Callable[..., Any]:
     def initial(shape: Shape, dtype: Any = None) -> Any:
-        return ops.cast(ops.convert_to_tensor(start.astype("float32")), dtype)
+        return ops.convert_to_tensor(start, dtype)
 
     return initial
 
@@ -369,7 +368,7 @@ class Sinc(Family):
         least = self.narrowest_hertz / self.sample_rate
         low = ops.clip(low, 0.0, 0.5 - least)
         high = ops.clip(low + least + ops.abs(numbers["band"]), 0.0, 0.5)
-        window = ops.cast(ops.convert_to_tensor(np.hamming(count).astype("float32")), t.dtype)
+        window = ops.convert_to_tensor(np.hamming(count), t.dtype)
         passed = 2 * high * _sinc(2 * high * t) - 2 * low * _sinc(2 * low * t)
         return ops.reshape(window, (count, 1, 1)) * passed / (2 * (high - low))
 
@@ -413,8 +412,8 @@ class Binomial(Family):
         filters: Any = 1.0
         for axis, x in enumerate(positions):
             n = max(x.shape) - 1
-            counts = np.cumprod([1.0, *((n - i) / (i + 1) for i in range(n))]).astype("float32")
-            choices = ops.cast(ops.reshape(ops.convert_to_tensor(counts), x.shape), x.dtype)
+            counts = np.cumprod([1.0, *((n - i) / (i + 1) for i in range(n))])
+            choices = ops.convert_to_tensor(counts.reshape(x.shape), x.dtype)
             t = x + n / 2
             logit = numbers["logit"][axis]
             # Logarithms: powers of 0 have no gradient.

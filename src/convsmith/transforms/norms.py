@@ -132,7 +132,7 @@ class SpectralNorm(TrainedTransform):
 
         def vector(shape: Shape, dtype: Any = None) -> Any:
             kernel = ops.cast(initial(), dtype)
-            u = ops.cast(ops.convert_to_tensor(start.astype("float32")), dtype)
+            u = ops.convert_to_tensor(start, dtype)
             for _ in range(self.FIRST_ITERATIONS):
                 u = self._stepped(kernel, u)[1]
             return u
