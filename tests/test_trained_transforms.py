@@ -152,8 +152,10 @@ def case_of(name: str, **more: Any) -> LayerCase:
         bias = weights[0 if source else 1]
         return definition(2)(inputs, [formula(weights), bias])
 
-    arguments = {"filters": 4, "kernel_size": TAPS, "kernel_transform": make(), **more}
-    return LayerCase(layers.Conv2D, arguments, (2, 7, 8, 3), expected)
+    def layer() -> Any:
+        return layers.Conv2D(4, TAPS, kernel_transform=make(), **more)
+
+    return LayerCase(layers.Conv2D, {}, (2, 7, 8, 3), expected, factory=layer)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
