@@ -115,6 +115,16 @@ def test_half_precision_kernels_are_computed_in_float32(name: str) -> None:
     assert_close(as_numpy(result), expected, 1e-3, name)
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [transforms.UnitNorm(), transforms.Demodulate(), transforms.ScaledStandardize()],
+)
+def test_squares_that_overflow_half_precision(transform: Any) -> None:
+    kernel = (300 * random((3, 3, 2, 4))).astype("float16")
+    wide = as_numpy(transform(kernel.astype("float32")))
+    assert_close(as_numpy(transform(kernel)), wide, 2e-3, "values")
+
+
 def test_mixed_precision_trains_with_each() -> None:
     for name, (transform, _) in FORMULAS.items():
         layer = layers.Conv2D(4, 3, kernel_transform=transform, dtype="mixed_float16")
