@@ -45,7 +45,7 @@ class OfShape:
     """
 
     def __init__(self, initializer: Any) -> None:
-        self.initializer = keras.initializers.get(initializer)
+        self.initializer: Any = keras.initializers.get(initializer)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return what the initialiser gives for this shape."""

@@ -213,7 +213,7 @@ def check_training(case: LayerCase) -> None:
         shapes = case.each(case.input_shape)
         symbolic = [keras.Input(shape[1:]) for shape in shapes]
         # Without a bias: behind it, a filter whose taps add up to 0 leaves only rounding.
-        start = keras.initializers.GlorotUniform(case.seed)
+        start: Any = keras.initializers.GlorotUniform(case.seed)
         earlier = [
             keras.layers.Dense(shape[-1], use_bias=False, kernel_initializer=start)
             for shape in shapes
