@@ -223,6 +223,8 @@ def test_lora_adapts_it(name: str) -> None:
     names = {weight.name for weight in layer.trainable_weights}
     assert {"lora_kernel_a", "lora_kernel_b"} <= names
     assert "kernel" not in names
+    if transforms.source_of(layer.kernel_transform) is not None:
+        assert names == {"bias", "lora_kernel_a", "lora_kernel_b"}
     layer.lora_kernel_b.assign(random((2, 4)))
     after = as_numpy(layer(case.inputs()))
     # The average that is evaluated doesn't move at once.
@@ -521,14 +523,14 @@ def test_one_object_serves_one_layer() -> None:
 
 
 def test_sources_come_first_and_leave_nothing_to_regularise() -> None:
-    late = layers.Conv2D(4, 3, kernel_transform=["unit_norm", "gaussian"])
     with pytest.raises(ArgumentError, match="behind another transform"):
-        late.build((1, 5, 5, 2))
+        layers.Conv2D(4, 3, kernel_transform=["unit_norm", "gaussian"])
     for argument, word in (("kernel_regularizer", "l2"), ("kernel_constraint", "non_neg")):
         more: Any = {argument: word}
-        layer = layers.Conv2D(4, 3, kernel_transform="gaussian", **more)
         with pytest.raises(ArgumentError, match=f"{argument}=.* has no weight to act on"):
-            layer.build((1, 5, 5, 2))
+            layers.Conv2D(4, 3, kernel_transform="gaussian", **more)
+    with pytest.raises(ArgumentError, match="depthwise_regularizer=.* has no weight"):
+        layers.DepthwiseConv2D(3, kernel_transform="gaussian", depthwise_regularizer="l2")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import product
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -133,7 +134,6 @@ class Windowed(keras.layers.Layer):
         if source is None:
             kernel = super().add_weight(*args, **{**kwargs, "autocast": False})
         else:
-            self._check_unregularized(kwargs)
             kernel = transforms.Sourced(source, shape)
 
         @cache
@@ -146,21 +146,6 @@ class Windowed(keras.layers.Layer):
         filters = self._as_filters(name, keras.KerasTensor(shape)).shape
         transforms.build_trained(transform, self, filters, initial, self.variable_dtype)
         return kernel
-
-    def _check_unregularized(self, arguments: dict[str, Any]) -> None:
-        """Refuse what acts on a kernel weight where there is none."""
-        for argument in ("regularizer", "constraint"):
-            if arguments.get(argument) is not None:
-                raise ArgumentError(
-                    compose(
-                        f"{self._described()}: kernel_{argument}={arguments[argument]!r}",
-                        "has no weight to act on: kernel_transform makes the kernel",
-                        expected="None",
-                        fix=f"kernel_{argument}=None",
-                    ),
-                    argument=f"kernel_{argument}",
-                    value=arguments[argument],
-                )
 
     def _transforms(self) -> dict[str, transforms.Transform | None]:
         """Return the transforms by the names of the weights that they belong to."""
@@ -282,6 +267,25 @@ class OneKernel(Windowed):
     def _set_transform(self, transform: transforms.TransformLike) -> None:
         self.kernel_transform = transforms.get(transform)
         self._track_transforms()
+        if transforms.source_of(self.kernel_transform) is not None:
+            self._refuse_regularized()
+
+    def _refuse_regularized(self) -> None:
+        """Refuse what acts on a kernel weight where there is none."""
+        for weight, part in product(("kernel", "depthwise"), ("regularizer", "constraint")):
+            argument = f"{weight}_{part}"
+            value = getattr(self, argument, None)
+            if value is not None:
+                raise ArgumentError(
+                    compose(
+                        f"{type(self).__name__}: {argument}={value!r}",
+                        "has no weight to act on: kernel_transform makes the kernel",
+                        expected="None",
+                        fix=f"{argument}=None",
+                    ),
+                    argument=argument,
+                    value=value,
+                )
 
     @property
     def kernel(self) -> Any:
