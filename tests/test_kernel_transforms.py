@@ -283,3 +283,31 @@ def test_complex_kernels_are_refused() -> None:
     for transform in (transforms.ZeroMean(), transforms.UnitNorm(), transforms.Symmetric()):
         with pytest.raises(DtypeError, match="is complex"):
             transform(kernel)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_lora_changes_the_kernel_before_it(name: str) -> None:
+    transform, formula = FORMULAS[name]
+    layer = layers.Conv2D(4, 3, kernel_transform=transform)
+    layer.build((2, 6, 7, 2))
+    layer.kernel.assign(random((3, 3, 2, 4)) + 0.5)
+    kernel = as_numpy(layer.kernel).astype("float64")
+    layer.enable_lora(2)
+    a, b = random((3, 3, 2, 2), 1), random((2, 4), 2)
+    layer.lora_kernel_a.assign(a)
+    layer.lora_kernel_b.assign(b)
+    expected = formula(kernel + a.astype("float64") @ b)
+    assert_close(as_numpy(layer.effective_kernel), expected, 1e-5, name)
+    assert_close(as_numpy(layers.fold(layer).kernel), expected, 1e-5, "folded")
+
+
+def test_mixed_precision_learns_with_each() -> None:
+    x, y = random((16, 6, 6, 2)), random((16, 4 * 4 * 4), 1) * 0.1 + 0.5
+    for name, (transform, _) in FORMULAS.items():
+        keras.utils.set_random_seed(1)
+        layer = layers.Conv2D(4, 3, kernel_transform=transform, dtype="mixed_float16")
+        model: Any = keras.Sequential([keras.Input((6, 6, 2)), layer, keras.layers.Flatten()])
+        model.compile(keras.optimizers.Adam(0.02), "mse")
+        losses = model.fit(x, y, epochs=8, batch_size=16, verbose=0).history["loss"]
+        assert np.isfinite(losses).all(), name
+        assert losses[-1] < 0.95 * losses[0], name
