@@ -151,6 +151,19 @@ def test_regularizers_constraints_and_initialisers_reach_their_weights(name: str
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_the_activation_comes_last(name: str) -> None:
+    layer = getattr(layers, name)(**ALL[name])
+    linear = getattr(layers, name)(**{**ALL[name], "activation": None})
+    layer.build(shapes(name))
+    linear.build(shapes(name))
+    weights = [random(w.shape, 3 + i) for i, w in enumerate(linear.get_weights())]
+    layer.set_weights(weights)
+    linear.set_weights(weights)
+    x = inputs(name)
+    assert_close(as_numpy(layer(x)), np.tanh(as_numpy(linear(x))), 1e-5, "outputs")
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_symbolic_outputs_have_the_dtype_of_real_ones(name: str) -> None:
     layer = getattr(layers, name)(**ALL[name], dtype="mixed_bfloat16")
     symbolic = keras.tree.map_structure(
