@@ -37,6 +37,9 @@ def scaled(kernel: Array, gain: float, epsilon: float, formula: str) -> Array:
 
 
 MASK = np.triu(np.ones((3, 3)))
+CAUSAL = np.zeros((3, 3, 2, 4))
+CAUSAL[0] = CAUSAL[1, 0] = 1
+CAUSAL[1, 1, 0, 2:] = 1
 FORMULAS: dict[str, tuple[Any, Callable[[Array], Array]]] = {
     "zero mean": (transforms.ZeroMean(), lambda k: k - k.mean(axes(k))),
     "unit sum": (transforms.UnitSum(), lambda k: k / k.sum(axes(k))),
@@ -51,6 +54,7 @@ FORMULAS: dict[str, tuple[Any, Callable[[Array], Array]]] = {
         lambda k: scaled(k, 1.0, 0.1, "sum"),
     ),
     "mask": (transforms.Mask(MASK), lambda k: k * MASK[..., None, None]),
+    "causal": (transforms.CausalMask("A", groups=2), lambda k: k * CAUSAL),
     "central": (transforms.CentralDifference(0.7), lambda k: central_difference(k, 0.7)),
     "flips": (
         transforms.Symmetric((0, 1)),
@@ -77,6 +81,17 @@ def test_it_is_the_formula(name: str) -> None:
     kernel = random((3, 3, 2, 4)) + 0.5
     expected = formula(kernel.astype("float64"))
     assert_close(as_numpy(transform(kernel)), expected, 2e-6, name)
+
+
+@pytest.mark.parametrize("name", ["flips", "turns", "half turn", "turns and flips"])
+def test_symmetries_of_kernels_too_large_to_have_them_all(name: str) -> None:
+    """Turned and averaged, 3x3 taps are mirrored too; 4x4 aren't."""
+    transform, formula = FORMULAS[name]
+    kernel = random((4, 4, 2, 3))
+    expected = formula(kernel.astype("float64"))
+    assert_close(as_numpy(transform(kernel)), expected, 2e-6, name)
+    mirrored = np.abs(expected - expected[::-1]).max() < 1e-6
+    assert mirrored == ("flips" in name)
 
 
 @pytest.mark.parametrize("name", FORMULAS)

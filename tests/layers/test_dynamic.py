@@ -152,6 +152,16 @@ def test_other_inputs_than_two_are_refused() -> None:
         layers.DynamicConv2D(use_bias=True).build([(None, 8, 8, 3), (3, 3, 3, None)])
 
 
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("changes", [{}, {"strides": 2}, {"dilation_rate": 2, "padding": "full"}])
+def test_symbolic_shapes_are_the_real_ones(per_sample: bool, changes: dict[str, Any]) -> None:
+    own = (4,) if per_sample else ()
+    x, kernel = random((4, 9, 8, 3)), random((*own, 2, 3, 3, 5), 1)
+    layer = layers.DynamicConv2D()
+    symbolic = layer([keras.Input(batch_shape=one.shape) for one in (x, kernel)], **changes)
+    assert symbolic.shape == tuple(layer([x, kernel], **changes).shape)
+
+
 def test_unknown_filters_stay_unknown() -> None:
     shapes = [(None, 8, 8, 3), (3, 3, 3, None)]
     for depthwise in (False, True):
