@@ -108,6 +108,14 @@ def test_outputs_have_the_variance_of_the_inputs(
     assert 0.6 < np.mean(found) < 1.6
 
 
+def test_each_weight_counts_what_it_is_the_last_to_sum() -> None:
+    layer = layers.PatternConv("b t i, i r, r o -> b t o", r=256, o=64)
+    layer.build((None, 8, 64))
+    for name, fan in (("kernel_0", 64), ("kernel_1", 256)):
+        deviation = float(np.std(as_numpy(layer.kernels[name])))
+        assert abs(deviation * np.sqrt(fan) - 1) < 0.1, name
+
+
 def test_a_model_saves_loads_and_trains(tmp_path: Any) -> None:
     inputs = keras.Input((None, None, 3))
     layer = layers.PatternConv(
