@@ -231,6 +231,19 @@ def test_lora_adapts_it(name: str) -> None:
     assert name in NOT_TRAINED or np.abs(after - before).max() > 1e-3
 
 
+def test_lora_beside_a_made_kernel_is_saved(tmp_path: Any) -> None:
+    layer = layers.GaborConv2D(4, 5)
+    model: Any = keras.Sequential([keras.Input((7, 8, 3)), layer])
+    layer.enable_lora(2)
+    layer.lora_kernel_a.assign(random((5, 5, 3, 2)))
+    layer.lora_kernel_b.assign(random((2, 4), 1))
+    model.save(tmp_path / "model.keras")
+    again: Any = keras.models.load_model(tmp_path / "model.keras")
+    x = random((2, 7, 8, 3))
+    assert_close(as_numpy(again(x)), as_numpy(model(x)), 1e-5, "loaded")
+    assert len(again.trainable_weights) == 3
+
+
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 by default")
 def test_float64_layers_have_float64_transforms() -> None:
     for name, (make, _) in FORMULAS.items():

@@ -285,20 +285,40 @@ def test_fact_04_the_gradient_of_the_bias_is_its_own_sum(name: str) -> None:
 # 5: a kernel in another layout is broadcast --------------------------------------------------
 
 
-def test_fact_05_a_constant_initialiser_is_not_broadcast_to_another_shape() -> None:
+INITIALISED = [
+    ("Conv2D", "kernel", (2, 2, 3, 4)),
+    ("DepthwiseConv2D", "depthwise", (2, 2, 3, 1)),
+    ("SeparableConv2D", "depthwise", (2, 2, 3, 1)),
+    ("SeparableConv2D", "pointwise", (1, 1, 3, 4)),
+    ("Conv2DTranspose", "kernel", (2, 2, 4, 3)),
+    ("LocallyConnected2D", "kernel", (4, 4, 2, 2, 3, 4)),
+    ("PatternConv", "kernel", (2, 2, 3, 4)),
+]
+
+
+@pytest.mark.parametrize(("name", "weight", "shape"), INITIALISED)
+def test_fact_05_a_constant_initialiser_is_not_broadcast_to_another_shape(
+    name: str, weight: str, shape: tuple[int, ...]
+) -> None:
     """An RGB kernel in another layout makes a weight, and outputs, of more channels than said."""
-    kernel = random((2, 2, 1, 3))
-    layer = layers.PatternConv(
-        "b (h+kh) (w+kw) i, kh kw i o -> b h w o",
-        kh=2,
-        kw=2,
-        o=1,
-        kernel_initializer=keras.initializers.Constant(kernel),
-    )
-    with pytest.raises(
-        KernelError, match=r"gives \(2, 2, 3, 3\) for a weight of shape \(2, 2, 3, 1\)"
-    ):
-        layer(random((1, 5, 5, 3)))
+
+    def layer(kernel: Any) -> Any:
+        constant = {f"{weight}_initializer": keras.initializers.Constant(kernel)}
+        if name == "PatternConv":
+            pattern = "b (h+kh) (w+kw) i, kh kw i o -> b h w o"
+            return layers.PatternConv(pattern, kh=2, kw=2, o=4, **constant)
+        return made(name, kernel_size=2, **constant)
+
+    x, kernel = random((1, 5, 5, 3)), random(shape, 1)
+    good = layer(kernel)
+    assert tuple(good(x).shape) == good.compute_output_shape(x.shape)
+    found = getattr(good, f"{weight}_kernel" if "Separable" in name else "kernel")
+    np.testing.assert_array_equal(as_numpy(found), kernel)
+    assert good.get_config()[f"{weight}_initializer"] is not None
+    # One more entry along an axis of 1, or an axis more, is what broadcasting would give.
+    wrong = kernel[None] if 1 not in shape else np.concatenate([kernel] * 2, shape.index(1))
+    with pytest.raises(KernelError, match=r"initializer Constant: gives .* for a weight of shape"):
+        layer(wrong)(x)
 
 
 # 7: the kernel isn't trained, or isn't saved ------------------------------------------------

@@ -23,6 +23,7 @@ from convsmith.layers.arguments import (
     stored_padding_mode,
     stored_padding_value,
 )
+from convsmith.layers.initializers import OfShape
 
 # Keras's inferred types are too vague to check against.
 ops: Any = keras.ops
@@ -126,6 +127,8 @@ class Windowed(keras.layers.Layer):
         returned only stands for a weight.
         """
         name = kwargs.get("name", "")
+        if kwargs.get("initializer") is not None:
+            kwargs["initializer"] = OfShape(kwargs["initializer"])
         transform = self._transforms().get(name)
         if transform is None:
             return super().add_weight(*args, **kwargs)
@@ -140,8 +143,8 @@ class Windowed(keras.layers.Layer):
         def initial() -> Any:
             if source is None:
                 return self._as_filters(name, ops.convert_to_tensor(kernel))
-            initializer: Any = keras.initializers.get(kwargs["initializer"])
-            return self._as_filters(name, initializer(shape, dtype=self.variable_dtype))
+            first = kwargs["initializer"](shape, dtype=self.variable_dtype)
+            return self._as_filters(name, first)
 
         filters = self._as_filters(name, keras.KerasTensor(shape)).shape
         transforms.build_trained(transform, self, filters, initial, self.variable_dtype)

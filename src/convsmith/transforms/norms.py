@@ -152,7 +152,6 @@ class SpectralNorm(TrainedTransform):
         if training:
             for _ in range(self.iterations):
                 u = self._stepped(constant, u)[1]
-            u = ops.stop_gradient(u)
             self.vector.assign(u)
         v = ops.stop_gradient(_unit(self._applied(constant, u)))
         norm = ops.sum(v * self._applied(kernel, u))
