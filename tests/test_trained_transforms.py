@@ -415,6 +415,26 @@ def test_sinc_bands_follow_each_other() -> None:
     assert peaks[-1] > 5000
 
 
+def test_bands_stay_below_half_the_rate() -> None:
+    layer = layers.SincConv1D(1, 51, sample_rate=8000, use_bias=False)
+    layer.build((1, 400, 1))
+    layer.set_weights([np.full((1, 1), 0.7, "float32"), np.full((1, 1), 0.3, "float32")])
+    gain = np.abs(np.fft.rfft(as_numpy(layer.kernel)[:, 0, 0], 8000))
+    assert gain.argmax() > 3900
+
+
+def test_more_transforms_come_behind_a_made_kernel_and_before_a_norm() -> None:
+    gabor_layer = layers.GaborConv2D(4, 5, kernel_transform="unit_norm")
+    gabor_layer.build((1, 9, 9, 2))
+    norms = np.linalg.norm(as_numpy(gabor_layer.effective_kernel).reshape(-1, 4), axis=0)
+    assert_close(norms, np.ones(4), 1e-5, "unit norm")
+    normed = layers.WeightNormConv2D(4, 3, kernel_transform="zero_mean")
+    normed.build((1, 9, 9, 2))
+    normed.weights[-1].assign(np.full(4, 2.0))
+    norms = np.linalg.norm(as_numpy(normed.effective_kernel).reshape(-1, 4), axis=0)
+    assert_close(norms, np.full(4, 2.0), 1e-5, "trained length")
+
+
 def test_gradients_of_sinc_reach_its_numbers() -> None:
     layer = layers.SincConv1D(4, 31, sample_rate=8000)
     x = random((2, 60, 1))
@@ -433,6 +453,8 @@ def test_blur_is_scipy_s_in_the_middle_and_nothing_at_zero() -> None:
     expected = gaussian_filter(kernel[..., 0, 0].astype("float64"), 1.5, truncate=12)
     assert_close(blurred, expected, 1e-5, "blur")
     assert_close(as_numpy(transforms.Blur(0)(kernel)), kernel, 1e-7, "sigma 0")
+    even = np.ones((3, 5, 1, 1), "float32")
+    assert_close(as_numpy(transforms.Blur(1.5)(even)), even, 1e-6, "nothing to blur")
     assert transforms.Blur(0.5).get_config() == {"sigma": 0.5}
 
 
