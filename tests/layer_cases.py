@@ -662,3 +662,6 @@ CASES: dict[str, LayerCase] = {
         spatial_axes=[None, ()],
     ),
 }
+
+ONE_OF_EACH = {case.layer_class.__name__: case for case in CASES.values()}
+"""The last case of each layer, for what takes long."""

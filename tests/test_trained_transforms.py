@@ -231,6 +231,17 @@ def test_lora_adapts_it(name: str) -> None:
     assert name in NOT_TRAINED or np.abs(after - before).max() > 1e-3
 
 
+def test_a_global_policy_of_half_precision_leaves_them_in_float32() -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer = layers.SpectralNormConv2D(4, 3)
+        outputs = layer(random((2, 7, 8, 3)))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert "float16" in str(outputs.dtype)
+    assert [t.compute_dtype for t in layer._trained_transforms] == ["float32"]
+
+
 def test_lora_beside_a_made_kernel_is_saved(tmp_path: Any) -> None:
     layer = layers.GaborConv2D(4, 5)
     model: Any = keras.Sequential([keras.Input((7, 8, 3)), layer])

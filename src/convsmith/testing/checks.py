@@ -27,8 +27,6 @@ Check = Callable[[LayerCase], str | None]
 CHECKS: dict[str, Check] = {}
 """All checks within this process, by the promise that they assert."""
 
-NO_FLOAT64 = "float64: JAX has it after jax.config.update('jax_enable_x64', True) only"
-
 
 def check(name: str) -> Callable[[Check], Check]:
     """Enter a check into `CHECKS`, and let its failures begin with its name."""
@@ -172,35 +170,44 @@ def check_data_formats(case: LayerCase) -> str | None:
     return None
 
 
-@check("dtype policies")
-def check_dtypes(case: LayerCase) -> str | None:
-    """Under each policy outputs and weights have its dtypes, and values are finite and near."""
-    wide = holds_float64()
-    halves = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
-    for policy in (*halves, "float64") if wide else halves:
-        layer = case.built(dtype=policy)
-        outputs = layer(case.inputs())
-        given = keras.backend.standardize_dtype(outputs.dtype)
-        computed = layer.compute_dtype
-        assert given == computed, f"output is {given} under {policy}"
-        kept = layer.weights if policy.startswith("mixed") else layer.trainable_weights
-        for variable in kept:
-            right = variable.dtype == layer.variable_dtype or "float" not in variable.dtype
-            # A layer inside may say that it needs more than half precision.
-            inside = variable.path.rsplit("/", 1)[0].rsplit("/", 1)[-1] != layer.name
-            right = right or (inside and variable.dtype == "float32")
-            assert right, f"{variable.path} is {variable.dtype} under {policy}"
+@check("half precision")
+def check_halves(case: LayerCase) -> None:
+    """Under each policy of half precision dtypes are the policy's, and values finite and near."""
+    for half in ("float16", "bfloat16"):
+        for policy in (f"mixed_{half}", half):
+            assert_policy(case, policy, half)
+
+
+@check("float64")
+def check_float64(case: LayerCase) -> str | None:
+    """Under the policy float64 dtypes are float64, and values are precise to that."""
+    if not holds_float64():
+        return "JAX has float64 after jax.config.update('jax_enable_x64', True) only"
+    assert_policy(case, "float64", "float64" if case.reference is not None else "float32")
+    return None
+
+
+def assert_policy(case: LayerCase, policy: str, precision: str) -> None:
+    """Assert that a layer follows a dtype policy, and that its values are precise."""
+    layer = case.built(dtype=policy)
+    outputs = layer(case.inputs("float64" if policy == "float64" else "float32"))
+    given = keras.backend.standardize_dtype(outputs.dtype)
+    assert given == layer.compute_dtype, f"output is {given} under {policy}"
+    for variable in layer.weights if policy.startswith("mixed") else layer.trainable_weights:
+        right = variable.dtype == layer.variable_dtype or "float" not in variable.dtype
+        # A layer inside may say that it needs more than half precision.
+        inside = variable.path.rsplit("/", 1)[0].rsplit("/", 1)[-1] != layer.name
+        right = right or (inside and variable.dtype == "float32")
+        assert right, f"{variable.path} is {variable.dtype} under {policy}"
+    weights = [w.astype("float64") for w in layer.get_weights()]
+    if case.reference is not None:
+        expected = case.reference(case.inputs("float64"), weights)
+    else:
         exact = case.make(dtype="float32")
         build(exact, case.inputs())
-        exact.set_weights([w.astype("float32") for w in layer.get_weights()])
-        tolerance = case.within("float32" if computed == "float64" else computed)
-        assert_close(as_numpy(outputs), as_numpy(exact(case.inputs())), tolerance, policy)
-    if wide and case.reference is not None:
-        layer = case.built(dtype="float64")
-        expected = case.reference(case.inputs("float64"), layer.get_weights())
-        actual = as_numpy(layer(case.inputs("float64")))
-        assert_close(actual, expected, case.within("float64"), "float64 against the reference")
-    return None if wide else NO_FLOAT64
+        exact.set_weights(weights)
+        expected = as_numpy(exact(case.inputs()))
+    assert_close(as_numpy(outputs), expected, case.within(precision), policy)
 
 
 @check("fit step")

@@ -52,12 +52,21 @@ def check_layer(
 ) -> dict[str, str]:
     """Assert that a layer does what every layer must, on the backend in use and on the others.
 
-    The promises, by the names that failures begin with: "config round trip", "declared shape" (is
-    the real one), "values" (the reference's), "eager = compiled" (graph, XLA, ``jit``), "unknown
-    sizes" (of batch and space, in a functional model), "empty batch", "data formats" (both alike),
-    "dtype policies" (float16, bfloat16, mixed, float64), "fit step" (moves exactly the trainable
-    weights), "gradients" (the reference's, or else by finite differences), "reload" (in a fresh
-    process), "other backends" (load the file and compute the same).
+    The promises, by the names that failures begin with:
+
+    - "config round trip": a layer made from the config is the same.
+    - "declared shape": ``compute_output_shape`` is the real one.
+    - "values": the reference's, if there is one.
+    - "eager = compiled": in TensorFlow's graphs, XLA, ``jit``, PyTorch's tracer.
+    - "unknown sizes": of batch and space, in a functional model.
+    - "empty batch": no samples give no outputs.
+    - "data formats": both compute the same.
+    - "half precision": float16 and bfloat16, mixed and pure; finite, and near.
+    - "float64": precise to that.
+    - "fit step": moves exactly the trainable weights.
+    - "gradients": the reference's, or else the layer's own finite differences.
+    - "reload": in a fresh process.
+    - "other backends": load the file and compute the same.
 
     Args:
         layer: a layer's class; or a layer, of which copies are made by its config; or a function
