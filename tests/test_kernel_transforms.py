@@ -293,6 +293,11 @@ def test_kernels_that_do_not_fit(transform: Any, shape: tuple[int, ...], words: 
         transform(random(shape))
 
 
+def test_groups_go_with_a_causal_mask_only() -> None:
+    with pytest.raises(ArgumentError, match="mask_groups=2: goes with mask 'A' or 'B' only"):
+        layers.MaskedConv2D(4, 3, mask=np.ones((3, 3)), mask_groups=2)
+
+
 def test_complex_kernels_are_refused() -> None:
     kernel = keras.ops.convert_to_tensor(np.ones((3, 3, 1, 1), "complex64"))
     for transform in (transforms.ZeroMean(), transforms.UnitNorm(), transforms.Symmetric()):

@@ -519,10 +519,12 @@ def test_fact_09_float64_is_computed_as_such_or_shown(name: str, backend: str) -
 
 
 @pytest.mark.parametrize("name", PLANES)
-def test_fact_09_complex_inputs_keep_their_imaginary_part(name: str) -> None:
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_fact_09_complex_inputs_keep_their_imaginary_part(name: str, data_format: str) -> None:
     """JAX casts the input to the kernel's dtype, and drops it."""
-    shape = (2, *SIZES[2], CHANNELS)
-    layer, real, imaginary = built(name, shape), random(shape), random(shape, 1)
+    shape = (2, CHANNELS, CHANNELS, CHANNELS)
+    layer = built(name, shape, data_format=data_format)
+    real, imaginary = random(shape), random(shape, 1)
     x = (real + 1j * imaginary).astype("complex64")
     parts = [as_numpy(layer(given(name, part))) for part in (real, imaginary, 0 * real)]
     expected = parts[0] + 1j * (parts[1] - parts[2])  # The bias is real.
