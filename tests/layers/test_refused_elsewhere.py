@@ -15,11 +15,11 @@ import pytest
 from convsmith import layers
 from convsmith.errors import ArgumentError
 from convsmith.testing.autodiff import compiled, layer_gradients
+from convsmith.testing.checks import check_compiled
 from convsmith.testing.contract import (
     LayerCase,
     as_numpy,
     assert_close,
-    check_compiled,
     check_reference,
 )
 from layer_cases import (
