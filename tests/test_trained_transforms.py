@@ -356,6 +356,23 @@ def test_spectral_norm_is_the_largest_singular_value() -> None:
     assert_close(np.linalg.svd(normed)[1][0], 1.0, 1e-4, "largest singular value")
 
 
+@pytest.mark.parametrize("input_size", [None, 8])
+def test_spectral_norm_finds_its_way_from_a_kernel_of_zeros(input_size: Any) -> None:
+    layer = layers.SpectralNormConv2D(6, 3, input_size=input_size, kernel_initializer="zeros")
+    x = np.zeros((1, 8, 8, 4), "float32")
+    layer(x, training=True)
+    assert not as_numpy(layer.effective_kernel).any()
+    layer.kernel.assign(random((3, 3, 4, 6)))
+    for _ in range(200):
+        layer(x, training=True)
+    other = layers.SpectralNormConv2D(6, 3, input_size=input_size, iterations=200)
+    other.build(x.shape)
+    other.kernel.assign(random((3, 3, 4, 6)))
+    other(x, training=True)
+    expected = as_numpy(other.effective_kernel)
+    assert_close(as_numpy(layer.effective_kernel), expected, 1e-3, "kernel")
+
+
 def test_spectral_norm_of_the_convolution_is_that_of_its_transfer_function() -> None:
     """By FFT: the singular values of a circular convolution are those at each frequency."""
     kernel = random((3, 3, 4, 6))

@@ -132,9 +132,9 @@ class SpectralNorm(TrainedTransform):
 
         def vector(shape: Shape, dtype: Any = None) -> Any:
             kernel = ops.cast(initial(), dtype)
-            u = ops.convert_to_tensor(start, dtype)
+            u = _unit(ops.convert_to_tensor(start, dtype))
             for _ in range(self.FIRST_ITERATIONS):
-                u = self._stepped(kernel, u)[1]
+                u = self._stepped(kernel, u)
             return u
 
         self.vector = self.add_weight(
@@ -151,15 +151,16 @@ class SpectralNorm(TrainedTransform):
         constant = ops.stop_gradient(kernel)
         if training:
             for _ in range(self.iterations):
-                u = self._stepped(constant, u)[1]
+                u = self._stepped(constant, u)
             self.vector.assign(u)
         v = ops.stop_gradient(_unit(self._applied(constant, u)))
         norm = ops.sum(v * self._applied(kernel, u))
         return kernel / at_least(norm, LEAST)
 
-    def _stepped(self, kernel: Any, u: Any) -> tuple[Any, Any]:
-        v = _unit(self._applied(kernel, u))
-        return v, _unit(self._adjoint(kernel, v))
+    def _stepped(self, kernel: Any, u: Any) -> Any:
+        """Return u after a step of power iteration; as it was, for a kernel of zeros."""
+        ahead = self._adjoint(kernel, _unit(self._applied(kernel, u)))
+        return ops.where(ops.sum(ops.square(ahead)) > LEAST**2, _unit(ahead), u)
 
     def _applied(self, kernel: Any, u: Any) -> Any:
         """Return A u."""
