@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -665,3 +666,12 @@ CASES: dict[str, LayerCase] = {
 
 ONE_OF_EACH = {case.layer_class.__name__: case for case in CASES.values()}
 """The last case of each layer, for what takes long."""
+
+
+def starting_at_zero(case: LayerCase) -> LayerCase:
+    """Leave the initialisers out: weights are drawn anyway, and JAX compiles each for a second."""
+    if case.state:
+        return case  # What moves beside the weights starts from their initial values.
+    config = case.make().get_config()
+    zeros = {name: "zeros" for name in config if name.endswith("_initializer")}
+    return replace(case, init_kwargs={**case.init_kwargs, **zeros})

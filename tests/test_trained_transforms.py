@@ -308,6 +308,17 @@ def test_full_rank_is_the_initial_kernel(shape: tuple[int, ...], make: Callable[
     assert_close(as_numpy(source.kernel()), kernel, 1e-5, "kernel")
 
 
+def test_low_ranks_of_zeros_are_zeros_that_learn() -> None:
+    for make in (lambda: transforms.CP(2), lambda: transforms.Tucker(2)):
+        layer = layers.Conv2D(
+            4, 3, kernel_transform=make(), kernel_initializer="zeros", use_bias=False
+        )
+        x = random((1, 5, 5, 3))
+        assert not as_numpy(layer(x)).any()
+        gradients = layer_gradients(layer, x, np.ones((1, 3, 3, 4), "float32"))
+        assert any(np.abs(g).max() > 0 for g in gradients[1:])
+
+
 def test_low_ranks_are_near_the_initial_kernel() -> None:
     """A kernel of rank 2 is found again; Tucker's is the best projection of its ranks."""
     factors = [random((n, 2), seed) for seed, n in enumerate((3, 3, 4, 6))]

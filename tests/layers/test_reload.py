@@ -8,11 +8,13 @@ import sys
 import pytest
 
 from convsmith.testing.contract import check_backends, check_reload
-from layer_cases import CASES, ONE_OF_EACH
+from layer_cases import CASES, ONE_OF_EACH, starting_at_zero
 
 
 def test_all_layers_reload_when_keras_comes_first() -> None:
-    check_reload(list(CASES.values()), imports=("keras", "convsmith"))
+    check_reload(
+        [starting_at_zero(case) for case in CASES.values()], imports=("keras", "convsmith")
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,4 +48,5 @@ assert type(keras.__spec__.loader).__module__ != "convsmith.registration"
 
 @pytest.mark.one_backend
 def test_all_layers_move_to_the_other_backends() -> None:
-    assert check_backends(list(ONE_OF_EACH.values()), backends=["jax", "torch"]) is None
+    cases = [starting_at_zero(case) for case in ONE_OF_EACH.values()]
+    assert check_backends(cases, backends=["jax", "torch"]) is None

@@ -153,6 +153,11 @@ def cp_factors(kernel: Array, rank: int) -> list[Array]:
     """
     kernel = kernel.astype("float64")
     shape = kernel.shape
+    if not kernel.any():
+        # Zeros in one factor only: from zeros in two, no gradient leads away.
+        random = np.random.default_rng(0)
+        first = [random.normal(size=(n, rank)) / rank**0.5 for n in shape[:-1]]
+        return [*first, np.zeros((shape[-1], rank))]
     largest = max(range(kernel.ndim), key=lambda axis: shape[axis])
     others = [n for axis, n in enumerate(shape) if axis != largest]
     if rank >= prod(others):
