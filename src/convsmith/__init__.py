@@ -13,7 +13,17 @@ from convsmith._version import __version__
 from convsmith.registration import register_with_keras
 
 if TYPE_CHECKING:
-    from convsmith import direct, errors, geometry, kernels, layers, ops, reference, transforms
+    from convsmith import (
+        direct,
+        errors,
+        geometry,
+        kernels,
+        layers,
+        ops,
+        reference,
+        testing,
+        transforms,
+    )
     from convsmith.engine import conv, explain, plan
     from convsmith.kernels import as_kernel
     from convsmith.planner import wisdom
@@ -52,6 +62,7 @@ __all__ = [
     "ops",
     "plan",
     "reference",
+    "testing",
     "transforms",
     "tune",
     "wisdom",

@@ -11,7 +11,7 @@ import pytest
 import convsmith as cs
 import faulty_layers as faulty
 from convsmith.errors import ArgumentError
-from convsmith.testing import check_layer
+from convsmith.testing import CHECKS, check_layer
 from engine_runs import wide
 
 SHAPE = (2, 5, 3, 4)
@@ -58,6 +58,14 @@ def test_several_inputs_and_layers_within() -> None:
     with wide():
         left_out = check_layer(faulty.Weighted, [(2, 5, 4), (2, 5, 3)], skip=PROCESSES)
     assert set(left_out) == {"values", "data formats", *PROCESSES}
+
+
+def test_a_layer_that_was_used_before() -> None:
+    layer = faulty.CountsCalls(3.0)
+    layer(np.ones(SHAPE, "float32"))
+    others = [name for name in CHECKS if name != "config round trip"]
+    check_layer(layer, SHAPE, skip=[*others, *PROCESSES])
+    assert layer.calls == 1
 
 
 def test_state_may_move() -> None:

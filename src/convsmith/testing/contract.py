@@ -18,7 +18,7 @@ from convsmith.testing.case import (
     as_numpy,
     assert_close,
 )
-from convsmith.testing.checks import CHECKS, assert_same_attributes, check_reference
+from convsmith.testing.checks import CHECKS, assert_same_arguments, check_reference
 from convsmith.testing.processes import OTHER_BACKENDS, RELOAD, check_backends, check_reload
 from convsmith.testing.promises import promise
 
@@ -154,7 +154,7 @@ def _case(
                 return given.from_config(given.get_config())
 
         with promise("config round trip"):
-            assert_same_attributes(given, copy())
+            assert_same_arguments(given, copy())
         return LayerCase(type(given), {}, factory=copy, **options)
     made: Any = layer() if callable(layer) else None
     if not isinstance(made, keras.layers.Layer) or made is layer():

@@ -28,9 +28,9 @@ def main(job: dict[str, Any]) -> int:
             compare(Path(job["folder"], f"{index}"), job["tolerance"])
         except Exception as error:
             failed += 1
+            print(f"{name}: {type(error).__name__}: {error}")
             if not isinstance(error, AssertionError):
                 traceback.print_exc(file=sys.stdout)
-            print(f"{name}: {type(error).__name__}: {error}")
     print(f"loaded {len(job['names']) - failed} of {len(job['names'])}")
     return failed
 
