@@ -1,4 +1,7 @@
-"""Pictures of training runs, drawn with Matplotlib (`pip install 'convsmith[plots]'`)."""
+"""Pictures of training runs and kernels, drawn with Matplotlib.
+
+It comes with `pip install 'convsmith[plots]'`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ FAINT = "#dfe5ea"
 COLOURS = ("#c8502d", "#2f6f9f", "#5b8c3a", "#8a5aa3")
 
 
-def _figure(**options: Any) -> Figure:
+def new_figure(**options: Any) -> Figure:
     """Return an empty figure that needs no display and no pyplot state."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,7 +43,7 @@ def save_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]
         histories: For each name its rows with `epoch`, `loss`, `accuracy`, `test_loss` and
             `test_accuracy`.
     """
-    figure = _figure(figsize=(10.0, 4.0))
+    figure = new_figure(figsize=(10.0, 4.0))
     for axes, key, title in zip(
         figure.subplots(1, 2), ("accuracy", "loss"), ("Accuracy", "Loss"), strict=True
     ):
@@ -57,7 +60,7 @@ def save_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]
                 alpha=0.7,
                 label=f"{name}, training (with dropout)",
             )
-        _style(axes, title)
+        style_axes(axes, title)
         if key == "accuracy":
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
         else:
@@ -84,7 +87,8 @@ def _cycle(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
-def _style(axes: Any, title: str) -> None:
+def style_axes(axes: Any, title: str) -> None:
+    """Give a chart its title and the look that all of them share."""
     axes.set_title(title, loc="left", color=INK, fontweight="bold")
     axes.grid(color=FAINT, lw=0.8)
     axes.set_axisbelow(True)
@@ -104,7 +108,7 @@ def save_kernels(path: Path, kernels: Mapping[str, np.ndarray], *, columns: int 
     if not kernels:
         raise UnsupportedError(compose("plots", "there is no kernel to draw"))
     rows = max(-(-kernel.shape[-1] // columns) for kernel in kernels.values())
-    figure = _figure(figsize=(0.52 * columns * len(kernels) + 0.3, 0.5 * rows + 0.7))
+    figure = new_figure(figsize=(0.52 * columns * len(kernels) + 0.3, 0.5 * rows + 0.7))
     panels = figure.subfigures(1, len(kernels), squeeze=False, wspace=0.05)[0]
     for panel, (name, kernel) in zip(panels, kernels.items(), strict=True):
         height, width, channels, count = kernel.shape
@@ -129,11 +133,27 @@ def save_kernels(path: Path, kernels: Mapping[str, np.ndarray], *, columns: int 
 def _draw_filter(axes: Any, taps: np.ndarray) -> None:
     if taps.shape[-1] == 3:
         low, high = float(taps.min()), float(taps.max())
-        axes.imshow((taps - low) / max(high - low, 1e-12))
+        show_image(axes, (taps - low) / max(high - low, 1e-12))
     else:
-        taps = taps.mean(axis=-1)
-        limit = max(float(np.abs(taps).max()), 1e-12)
-        axes.imshow(taps, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        show_image(axes, taps.mean(axis=-1), signed=True)
+
+
+def show_image(axes: Any, image: np.ndarray, title: str = "", *, signed: bool = False) -> None:
+    """Show (height, width) or RGB (height, width, 3) without ticks, in a faint frame.
+
+    Args:
+        axes: Where to draw.
+        image: Grey levels on their own scale, or RGB in 0..1.
+        title: What stands above it.
+        signed: Whether red is positive, blue negative and white zero, instead of grey levels.
+    """
+    limits: dict[str, float] = {}
+    if signed:
+        limit = max(float(np.abs(image).max()), 1e-12)
+        limits = {"vmin": -limit, "vmax": limit}
+    colours = "RdBu_r" if signed else "gray"
+    axes.imshow(image, cmap=colours, interpolation="nearest", **limits)
+    axes.set_title(title, color=INK, fontsize=9)
     axes.set_axis_on()
     axes.set_xticks([])
     axes.set_yticks([])

@@ -153,7 +153,7 @@ def test_without_matplotlib_the_rest_is_written(
     def missing(**options: object) -> None:
         raise plots.UnsupportedError("plots: Matplotlib is missing. Try: pip install")
 
-    monkeypatch.setattr(plots, "_figure", missing)
+    monkeypatch.setattr(plots, "new_figure", missing)
     results = run.train(settings(bar_file, epochs=1))
     assert {path.name for path in results.files.values()} == {"model.keras", "history.csv"}
     assert "Matplotlib is missing" in results.notes[-1]
