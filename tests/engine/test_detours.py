@@ -136,10 +136,25 @@ def test_one_filter_for_one_sample_has_gradients(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("filters", [1, 3])
-def test_one_channel_is_not_taken_for_channels_last(mode: str, filters: int) -> None:
-    """PyTorch computes something else then, where the output has one column."""
+def test_one_channel_to_a_single_column(mode: str, filters: int) -> None:
+    """oneDNN reads other memory then: on TensorFlow, and on PyTorch where it is channels last."""
     pattern = "b (h+kh) (4w+kw) i, kh kw i o -> b h w o"
+    more = {"lowering": "native"} if BACKEND == "torch" else {}
     case = Case(pattern, ((2, 10, 5, 1), (1, 5, 1, filters)))
-    check_values_and_gradients(case, mode, lowering="native")
+    check_values_and_gradients(case, mode, **more)
     padded = Case(pattern, ((2, 10, 2, 1), (1, 5, 1, filters)), {"padding": "same"})
-    check_values_and_gradients(padded, mode, lowering="native")
+    check_values_and_gradients(padded, mode, **more)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="PyTorch has a way around it")
+def test_tensorflow_does_not_convolve_one_channel_to_a_single_column() -> None:
+    pattern = "b (h+kh) (4w+kw) i, kh kw i o -> b h w o"
+    kernel = (1, 5, 1, 3)
+    for mode in ("eager", "graph"):
+        single = cs.plan(pattern, (2, 10, 5, 1), kernel, mode=mode)
+        assert single.lowering != "native"
+        (step,) = single.steps
+        (native,) = (c for c in step.choices if c.lowering == "native")
+        assert "a single column" in native.reason
+        wide = cs.plan(pattern, (2, 10, 9, 1), kernel, mode=mode)
+        assert any(c.ok for c in wide.steps[0].choices if c.lowering == "native")

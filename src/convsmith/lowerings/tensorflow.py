@@ -296,6 +296,8 @@ def conv_support(form: Form, target: Target) -> Support:
         return YES
     if _depthwise_op(form):
         return YES
+    if _single_column(form):
+        return Support(False, "oneDNN misreads one channel where the output is a single column")
     wide = target.dtype in ("float32", "bfloat16") and _onednn()
     if (grouped or dilated) and not wide:
         return Support(
@@ -303,6 +305,13 @@ def conv_support(form: Form, target: Target) -> Support:
             f"TensorFlow's CPU kernels have no gradient for groups or dilation in {target.dtype}",
         )
     return YES
+
+
+def _single_column(form: Form) -> bool:
+    """Whether one channel is convolved to one column, or may be; with short strides it's right."""
+    last = form.windows[-1]
+    one = form.groups == form.depth_size == 1 and form.rank == 2 and not form.transposed
+    return one and last.stride > 2 and last.positions in (1, None)
 
 
 def _depthwise_op(form: Form) -> bool:

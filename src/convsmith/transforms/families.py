@@ -259,7 +259,7 @@ class Gabor(Family):
         >>> from convsmith.layers import Conv2D
         >>> layer = Conv2D(8, 7, kernel_transform=Gabor())
         >>> _ = layer(keras.ops.ones((1, 9, 9, 1)))
-        >>> layer.kernel_transform.numbers["theta"].shape
+        >>> tuple(layer.kernel_transform.numbers["theta"].shape)
         (1, 8)
 
     Source: Alekseev & Bobe, "GaborNet: Gabor filters with learnable parameters in deep
