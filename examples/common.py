@@ -65,5 +65,5 @@ def save_picture(figure: Any, path: Path) -> None:
     """Write a figure, whole or not at all, and say where."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+        figure.savefig(temporary, dpi=90)
     print(f"picture: {path}")
