@@ -148,7 +148,7 @@ def case_of(name: str, **more: Any) -> LayerCase:
     make, formula = FORMULAS[name]
 
     def expected(inputs: Array, weights: list[Array]) -> Array:
-        source = transforms.source_of(make()) is not None
+        source = transforms.trained.source_of(make()) is not None
         bias = weights[0 if source else 1]
         return definition(2)(inputs, [formula(weights), bias])
 
@@ -223,7 +223,7 @@ def test_lora_adapts_it(name: str) -> None:
     names = {weight.name for weight in layer.trainable_weights}
     assert {"lora_kernel_a", "lora_kernel_b"} <= names
     assert "kernel" not in names
-    if transforms.source_of(layer.kernel_transform) is not None:
+    if transforms.trained.source_of(layer.kernel_transform) is not None:
         assert names == {"bias", "lora_kernel_a", "lora_kernel_b"}
     layer.lora_kernel_b.assign(random((2, 4)))
     after = as_numpy(layer(case.inputs()))

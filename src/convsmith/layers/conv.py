@@ -123,7 +123,7 @@ class Convolution(OneKernel):
 
     def save_own_variables(self, store: Any) -> None:
         """Save the weights; LoRA is merged into a kernel weight, as Keras does."""
-        if not isinstance(getattr(self, "_kernel", None), transforms.Sourced):
+        if not isinstance(getattr(self, "_kernel", None), transforms.trained.Sourced):
             super().save_own_variables(store)
             return
         for index, variable in enumerate(self._own_variables()):
@@ -131,7 +131,7 @@ class Convolution(OneKernel):
 
     def load_own_variables(self, store: Any) -> None:
         """Load what `save_own_variables` saved."""
-        if not isinstance(getattr(self, "_kernel", None), transforms.Sourced):
+        if not isinstance(getattr(self, "_kernel", None), transforms.trained.Sourced):
             super().load_own_variables(store)
             return
         for index, variable in enumerate(self._own_variables()):

@@ -18,7 +18,7 @@ class OwnTransform(Convolution):
         more = transforms.get(kernel_transform)
         whole: Any = own
         if more is not None:
-            makes = transforms.source_of(own) is not None
+            makes = transforms.trained.source_of(own) is not None
             whole = transforms.Compose([own, more] if makes else [more, own])
         super().__init__(*args, kernel_transform=whole, **kwargs)
         self._more = more

@@ -79,7 +79,7 @@ class SeparableConvolution(Windowed):
         self.depthwise_transform = transforms.get(depthwise_transform)
         self.pointwise_transform = transforms.get(pointwise_transform)
         for transform in self._transforms().values():
-            transforms.refuse_source(transform, type(self).__name__)
+            transforms.trained.refuse_source(transform, type(self).__name__)
         self._track_transforms()
 
     def build(self, input_shape: Any) -> None:

@@ -81,7 +81,7 @@ class TransposedConvolution(OneKernel):
         self._set_edges(padding, padding_mode, None, dilation_rate)
         self.output_padding = self._checked_output_padding(output_padding)
         self._set_transform(kernel_transform)
-        transforms.refuse_source(self.kernel_transform, type(self).__name__)
+        transforms.trained.refuse_source(self.kernel_transform, type(self).__name__)
         check_filters(type(self).__name__, self.filters, self.groups)
 
     def _checked_output_padding(self, output_padding: Any) -> tuple[int, ...] | None:

@@ -133,11 +133,11 @@ class Windowed(keras.layers.Layer):
         if transform is None:
             return super().add_weight(*args, **kwargs)
         shape = tuple(kwargs["shape"])
-        source = transforms.source_of(transform)
+        source = transforms.trained.source_of(transform)
         if source is None:
             kernel = super().add_weight(*args, **{**kwargs, "autocast": False})
         else:
-            kernel = transforms.Sourced(source, shape)
+            kernel = transforms.trained.Sourced(source, shape)
 
         @cache
         def initial() -> Any:
@@ -147,7 +147,7 @@ class Windowed(keras.layers.Layer):
             return self._as_filters(name, first)
 
         filters = self._as_filters(name, keras.KerasTensor(shape)).shape
-        transforms.build_trained(transform, self, filters, initial, self.variable_dtype)
+        transforms.trained.build_trained(transform, self, filters, initial, self.variable_dtype)
         return kernel
 
     def _transforms(self) -> dict[str, transforms.Transform | None]:
@@ -157,7 +157,7 @@ class Windowed(keras.layers.Layer):
     def _track_transforms(self) -> None:
         """Let Keras find the weights of transforms in lists."""
         own = self._transforms().values()
-        self._trained_transforms = [one for t in own for one in transforms.trained(t)]
+        self._trained_transforms = [one for t in own for one in transforms.trained.trained_parts(t)]
 
     def _as_filters(self, name: str, kernel: Any) -> Any:
         """Return the kernel of this name as transforms see it: ``(*kernel_size, in, out)``."""
@@ -169,13 +169,13 @@ class Windowed(keras.layers.Layer):
 
     def _made_kernel(self, name: str, held: Any) -> Any:
         """Return a kernel weight, or the kernel that is made where there is none."""
-        if not isinstance(held, transforms.Sourced):
+        if not isinstance(held, transforms.trained.Sourced):
             return held
         return self._from_filters(name, held.source.kernel(), held.shape)
 
     def _effective(self, name: str, kernel: Any) -> Any:
         """Return the kernel of this name after its transforms."""
-        transform = transforms.without_source(self._transforms()[name])
+        transform = transforms.trained.without_source(self._transforms()[name])
         if transform is None:
             return kernel
         shape = tuple(kernel.shape)
@@ -270,7 +270,7 @@ class OneKernel(Windowed):
     def _set_transform(self, transform: transforms.TransformLike) -> None:
         self.kernel_transform = transforms.get(transform)
         self._track_transforms()
-        if transforms.source_of(self.kernel_transform) is not None:
+        if transforms.trained.source_of(self.kernel_transform) is not None:
             self._refuse_regularized()
 
     def _refuse_regularized(self) -> None:

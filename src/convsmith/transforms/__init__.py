@@ -31,16 +31,7 @@ from convsmith.transforms.registry import TransformLike, get, names, register, s
 from convsmith.transforms.schedules import KernelAverage, KernelSchedule
 from convsmith.transforms.standardization import Standardize, standardize
 from convsmith.transforms.symmetry import Symmetric
-from convsmith.transforms.trained import (
-    KernelSource,
-    Sourced,
-    TrainedTransform,
-    build_trained,
-    refuse_source,
-    source_of,
-    trained,
-    without_source,
-)
+from convsmith.transforms.trained import KernelSource, TrainedTransform
 
 __all__ = [
     "CP",
@@ -62,7 +53,6 @@ __all__ = [
     "Mask",
     "ScaledStandardize",
     "Sinc",
-    "Sourced",
     "SpectralNorm",
     "Standardize",
     "Symmetric",
@@ -74,14 +64,9 @@ __all__ = [
     "UnitSum",
     "WeightNorm",
     "ZeroMean",
-    "build_trained",
     "get",
     "names",
-    "refuse_source",
     "register",
     "serialize",
-    "source_of",
     "standardize",
-    "trained",
-    "without_source",
 ]

@@ -198,12 +198,12 @@ class Sourced:
         self.source.trainable = value
 
 
-def trained(transform: Transform | None) -> list[TrainedTransform]:
+def trained_parts(transform: Transform | None) -> list[TrainedTransform]:
     """Return the transforms with weights in a transform, in the order in which they apply."""
     if isinstance(transform, TrainedTransform):
         return [transform]
     if isinstance(transform, Compose):
-        return [one for part in transform.transforms for one in trained(part)]
+        return [one for part in transform.transforms for one in trained_parts(part)]
     return []
 
 
