@@ -6,6 +6,7 @@ A layer's ``kernel_transform=`` takes a name (``"standardize"``), an object
 (``Standardize(epsilon=1e-3)``), a function, or a list of these, applied in order.
 """
 
+from convsmith.transforms import trained
 from convsmith.transforms.base import Compose, KernelTransform, Transform
 from convsmith.transforms.blur import Blur
 from convsmith.transforms.difference import CentralDifference
@@ -69,4 +70,5 @@ __all__ = [
     "register",
     "serialize",
     "standardize",
+    "trained",
 ]
