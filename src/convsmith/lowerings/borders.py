@@ -17,7 +17,7 @@ from keras import ops
 from convsmith.geometry import AxisMode, Pads, Segment, pad_segments
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.tensors import (
-    MOST_SLICED_AXES,
+    MOST_PADDED_AXES,
     SEMIRING_FILL,
     at,
     connected,
@@ -78,7 +78,7 @@ def pad_borders(x: Tensor, borders: Sequence[Border], value: float) -> Tensor:
     x = pad_each(x, [b for b in borders if not b.known], value)
     if reads:
         x = current().pad_reading(x, tuple(reads), value)
-    if len(x.shape) > MOST_SLICED_AXES:
+    if len(x.shape) > MOST_PADDED_AXES:
         return pad_each(x, fills, value)
     widths: list[tuple[Any, Any]] = [(0, 0)] * len(x.shape)
     for border in fills:

@@ -35,7 +35,10 @@ def reshape(x: Tensor, shape: Sequence[Any]) -> Tensor:
 
 
 MOST_SLICED_AXES = 8
-"""TensorFlow can't slice or pad tensors of more axes; those are merged around the one touched."""
+"""TensorFlow can't slice tensors of more axes; those are merged around the one touched."""
+
+MOST_PADDED_AXES = 6
+"""The same for padding."""
 
 
 def _merged_around(x: Tensor, axis: int) -> tuple[Tensor, list[Any], list[Any]]:
@@ -78,7 +81,7 @@ def pad_zeros(x: Tensor, axis: int, low: Any, high: Any, value: float = 0.0) -> 
     if isinstance(low, int) and isinstance(high, int) and low == 0 and high == 0:
         return x
     rank = len(x.shape)
-    if rank > MOST_SLICED_AXES:
+    if rank > MOST_PADDED_AXES:
         x, before, after = _merged_around(x, axis)
         x = current().pad(x, [(0, 0), (low, high), (0, 0)], value)
         return reshape(x, [*before, current().size(x, 1), *after])

@@ -9,6 +9,7 @@ from keras import ops
 from convsmith.lowerings.base import Sizes, Tensor
 from convsmith.lowerings.contract import plus
 from convsmith.lowerings.tensors import (
+    MOST_PADDED_AXES,
     SEMIRING_FILL,
     at,
     crop_or_extend,
@@ -38,7 +39,12 @@ def pad_windows(
             widths[axis] = (place.pads.low, place.pads.high)
     if not any(low or high for low, high in widths):
         return x
-    return current().pad(x, widths, semiring_fill(x, semiring))
+    fill = semiring_fill(x, semiring)
+    if len(places) > MOST_PADDED_AXES:
+        for axis, (low, high) in enumerate(widths):
+            x = pad_zeros(x, axis, low, high, fill)
+        return x
+    return current().pad(x, widths, fill)
 
 
 def tap_offset(window: SizedWindow, tap: int) -> int:
