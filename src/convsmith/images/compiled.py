@@ -1,0 +1,223 @@
+"""Programs as callables: made once, kept in the user's cache folder, run on several threads.
+
+The environment variable ``CONVSMITH_IMAGES`` names another folder, or keeps nothing if it is
+``off``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from convsmith.files import replacing
+from convsmith.images import emit, machine_code
+from convsmith.images.machine_code import FIELDS, Tiling
+from convsmith.images.plane import Plane, inside_run
+from convsmith.images.program import BYTES, Program
+
+VARIABLE = "CONVSMITH_IMAGES"
+NOWHERE = "off"
+
+SMALL = 1 << 21
+"""For fewer multiplications, waking a thread takes longer than the work."""
+
+OVERHEAD = 8
+"""What loading and storing an entry takes, in multiplications."""
+
+ALIGNED = 64
+
+PAST = 1 << 23
+"""Images of so many bytes don't stay in the caches, so that writing past them is faster."""
+
+BAND_BYTES = 1 << 19
+"""What the bands of several programs may take together."""
+
+_making = threading.Lock()  # LLVM's engine takes one module at a time.
+
+Band = Callable[[Any, int, int, Any], None]
+
+
+def folder() -> Path | None:
+    """Return where machine code is kept, or None."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen == NOWHERE:
+        return None
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("convsmith")) / "images"
+
+
+@lru_cache(maxsize=4096)
+def function(wanted: Program) -> Band:
+    """Return a program's machine code as a function that doesn't hold Python's lock."""
+    name = machine_code.name_of(wanted)
+    with _making:
+        address = _known(name)
+        if address is None:
+            made = _kept(name)
+            if made is None:
+                made = emit.optimised(machine_code.written(wanted))
+                _keep(name, made)
+            address = emit.loaded(made, name)
+            _addresses[name] = address
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+    return kind(address)
+
+
+_addresses: dict[str, int] = {}
+
+
+def _known(name: str) -> int | None:
+    return _addresses.get(name)
+
+
+def _kept(name: str) -> bytes | None:
+    place = folder()
+    if place is None:
+        return None
+    with suppress(OSError):
+        held = (place / f"{name}.o").read_bytes()
+        # A file that a full disk cut short must not be run.
+        digest, body = held[:32], held[32:]
+        if hashlib.sha256(body).digest() == digest:
+            return body
+    return None
+
+
+def _keep(name: str, made: bytes) -> None:
+    place = folder()
+    if place is None:
+        return
+    # A folder that can't be written only costs the time of making it again.
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+        with replacing(place / f"{name}.o") as temporary:
+            temporary.write_bytes(hashlib.sha256(made).digest() + made)
+
+
+def default_workers() -> int:
+    """Return how many threads work on an image: as many as this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def pool(workers: int) -> ThreadPoolExecutor:
+    """Return threads that stay."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="convsmith-images")
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has none of its parent's threads, and would wait for them forever.
+    os.register_at_fork(after_in_child=pool.cache_clear)
+
+
+_memory = threading.local()
+
+
+def scratch(needed: int) -> int:
+    """Return where this thread's memory for blocks begins."""
+    held = getattr(_memory, "blocks", None)
+    if held is None or held.nbytes < needed + ALIGNED:
+        held = _memory.blocks = np.empty(needed + ALIGNED, np.uint8)
+    return -(-held.ctypes.data // ALIGNED) * ALIGNED
+
+
+class Job:
+    """A program and a plane, ready to run on bands of rows."""
+
+    def __init__(self, wanted: Program, plane: Plane) -> None:
+        self.program = wanted
+        self.tiling = Tiling(wanted)
+        self.function = function(wanted)
+        row, column = inside_run(plane.row_map), inside_run(plane.column_map)
+        scales = [
+            np.ascontiguousarray(v, wanted.work) for v in (plane.row_scale, _spread(plane, wanted))
+        ] if wanted.scaled else [np.empty(0)] * 2  # fmt: skip
+        entries = BYTES[wanted.source], BYTES[wanted.target]
+        values = {
+            "source": plane.source,
+            "source_stride": plane.source.strides[0] // entries[0],
+            "target": plane.target,
+            "target_stride": plane.target.strides[0] // entries[1],
+            "row_map": plane.row_map,
+            "column_map": plane.column_map,
+            "columns": plane.target.shape[1],
+            **dict(zip(("first_row", "last_row", "row_shift"), row, strict=True)),
+            **dict(zip(("first_column", "last_column", "column_shift"), column, strict=True)),
+            "kernel": np.concatenate([np.ravel(k) for k in plane.kernels]).astype(wanted.work),
+            "fill": np.full(1, plane.fill, wanted.work),
+            "row_scale": scales[0],
+            "column_scale": scales[1],
+        }
+        self._held = values  # Arrays whose addresses machine code is given must stay.
+        self.fields = np.array([_number(values[name]) for name in FIELDS], np.int64)
+        self.rows = plane.target.shape[0]
+        taps = sum(s.count for term in wanted.terms for s in term)
+        self.work = plane.target.size * (taps + OVERHEAD)
+
+    def run(self, first: int, last: int) -> None:
+        """Filter some rows."""
+        self.function(self.fields.ctypes.data, first, last, scratch(self.tiling.scratch_bytes))
+
+
+def _spread(plane: Plane, wanted: Program) -> Any:
+    return None if plane.column_scale is None else np.repeat(plane.column_scale, wanted.step)
+
+
+def _number(value: Any) -> int:
+    return int(value.ctypes.data) if isinstance(value, np.ndarray) else int(value)
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return an array whose first entry lies where a vector may be written past the caches."""
+    needed = math.prod(shape) * BYTES[dtype]
+    memory = np.empty(needed + ALIGNED, np.uint8)
+    start = -memory.ctypes.data % ALIGNED
+    return memory[start : start + needed].view(dtype).reshape(shape)
+
+
+def may_pass(wanted: Program, target: Any) -> bool:
+    """Whether writing past the caches is possible, and better."""
+    vector = Tiling(wanted).lanes * BYTES[wanted.target]
+    return (
+        target.nbytes >= PAST
+        and target.ctypes.data % vector == 0
+        and target.strides[0] % vector == 0
+        and vector >= 16
+        and not wanted.continued
+    )
+
+
+def run(jobs: Sequence[Job], workers: int, after: Callable[[int, int], None] | None = None) -> None:
+    """Filter all rows of planes of one height; `after` is called for each band that is done."""
+    rows, work = jobs[0].rows, sum(job.work for job in jobs)
+    bands = min(workers * 4, rows // jobs[0].tiling.tile_rows or 1, work // SMALL or 1)
+    if len(jobs) > 1 or after:
+        # What several programs read, and what comes after them, should be found in the cache.
+        line = sum(abs(job.fields[FIELDS.index("columns")]) for job in jobs) * 8
+        bands = max(bands, min(rows * int(line) // BAND_BYTES, rows // 32 or 1))
+    edges = [rows * i // bands for i in range(bands + 1)]
+    todo = iter(range(bands))
+
+    def help_out() -> None:
+        for band in todo:
+            for job in jobs:
+                job.run(edges[band], edges[band + 1])
+            if after:
+                after(edges[band], edges[band + 1])
+
+    # This thread works too: it needn't be woken.
+    helpers = [pool(workers).submit(help_out) for _ in range(min(workers, bands) - 1)]
+    help_out()
+    for helper in helpers:
+        helper.result()

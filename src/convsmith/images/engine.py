@@ -1,0 +1,281 @@
+"""Arrays of any axes as planes, and plans as programs on them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convsmith.images import fourier, portable
+from convsmith.images.plane import OUTSIDE, Plane
+from convsmith.images.planning import KernelPlan
+from convsmith.images.program import FIRST, MOST_UNROLLED, Program, Stage
+from convsmith.images.region import Region, places_of
+from convsmith.images.requests import Edges
+
+try:
+    from convsmith.images import compiled
+except ImportError:  # llvmlite is in the extra "images".
+    compiled = None
+
+Array = NDArray[Any]
+
+FEW_CHANNELS = 16
+"""Rows of pixels with more channels are filtered as columns: a row's windows lie far apart."""
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """An image with its axes as (others before, filtered axes, channels)."""
+
+    array: Array
+    """(leading, filtered axes..., channels), the last two contiguous."""
+    order: tuple[int, ...]
+    """Where each of the image's axes went."""
+    leading: tuple[int, ...]
+    trailing: tuple[int, ...]
+
+    def restored(self, result: Array) -> Array:
+        """Return a result, arranged likewise, with axes as the image's; more may follow."""
+        rank = result.ndim - 2
+        spatial = result.shape[1 : 1 + rank]
+        shaped = result.reshape((*self.leading, *spatial, *self.trailing))
+        return np.transpose(shaped, np.argsort(self.order))
+
+
+def arranged(image: Array, axes: tuple[int, ...]) -> Arranged:
+    """Return an image so that filtered axes follow each other and channels come last."""
+    last = axes[-1]
+    leading = [a for a in range(image.ndim) if a not in axes and a < last]
+    trailing = list(range(last + 1, image.ndim))
+    order = (*leading, *axes, *trailing)
+    shape = [image.shape[a] for a in order]
+    count = len(leading), len(axes)
+    before, after = shape[: count[0]], shape[sum(count) :]
+    moved = np.transpose(image, order)
+    flat = (prod(before), *shape[count[0] : sum(count)], prod(after))
+    return Arranged(np.ascontiguousarray(moved).reshape(flat), order, tuple(before), tuple(after))
+
+
+def apply(
+    plans: Sequence[KernelPlan],
+    edges: Edges,
+    source: Array,
+    results: Sequence[Array],
+    region: Region,
+    workers: int | None = None,
+    after: Callable[[int, int, int], None] | None = None,
+) -> None:
+    """Write the outputs of a region, one result for each plan.
+
+    `source` is (leading, filtered axes..., channels) and each result likewise; `after` is called
+    with the leading index and the first and last row of what all results hold by then.
+    """
+    if source.ndim == 3:
+        _apply_lines(plans, edges, source, results, region, workers)
+        return
+    for index in range(source.shape[0]):
+        done = functools.partial(after, index) if after else None
+        if source.ndim == 5:
+            for plan, result in zip(plans, results, strict=True):
+                _apply_volume(plan, edges, source[index], result[index], region, workers)
+            continue
+        _apply_planes(
+            plans, edges, source[index], [r[index] for r in results], region, workers, done
+        )
+
+
+def _apply_lines(
+    plans: Sequence[KernelPlan], edges: Edges, source: Array, results: Sequence[Array],
+    region: Region, workers: int | None,
+) -> None:  # fmt: skip
+    """Filter along one axis."""
+    channels = source.shape[-1]
+    if channels <= FEW_CHANNELS:
+        rows = np.arange(source.shape[0])
+        jobs = []
+        for plan, result in zip(plans, results, strict=True):
+            columns, scale = places_of(plan, edges, region, 0)
+            plane = Plane(
+                source.reshape(len(rows), -1), result.reshape(len(rows), -1), rows, columns,
+                [plan.kernel], edges.value, np.ones(len(rows)), scale,
+            )  # fmt: skip
+            chain = [Stage(1, plan.shape[0], None, plan.semiring, plan.mirrored[0])]
+            jobs.append((_program(plan, channels, [chain], edges), plane))
+        execute(jobs, workers)
+        return
+    columns = np.arange(channels)
+    for index in range(source.shape[0]):
+        jobs = []
+        for plan, result in zip(plans, results, strict=True):
+            rows, scale = places_of(plan, edges, region, 0)
+            plane = Plane(
+                source[index], result[index], rows, columns, [plan.kernel], edges.value, scale,
+                np.ones(channels),
+            )  # fmt: skip
+            chain = [Stage(plan.shape[0], 1, None, plan.semiring, plan.mirrored[0])]
+            jobs.append((_program(plan, 1, [chain], edges), plane))
+        execute(jobs, workers)
+
+
+def _apply_planes(
+    plans: Sequence[KernelPlan], edges: Edges, source: Array, results: Sequence[Array],
+    region: Region, workers: int | None, after: Callable[[int, int], None] | None,
+) -> None:  # fmt: skip
+    """Filter one plane (rows, columns, channels) by several kernels."""
+    rows_of = source.reshape(source.shape[0], -1)
+    jobs = []
+    for plan, result in zip(plans, results, strict=True):
+        if plan.method == "fourier":
+            direct = functools.partial(_padded_sums, plan)
+            fourier.apply(plan, edges, source, result, region, workers, direct)
+            continue
+        rows, row_scale = places_of(plan, edges, region, 0)
+        columns, column_scale = places_of(plan, edges, region, 1)
+        chains, numbers = _chains(plan)
+        target = result.reshape(result.shape[0], -1)
+        plane = Plane(rows_of, target, rows, columns, numbers, edges.value, row_scale, column_scale)
+        jobs.append((_program(plan, source.shape[-1], chains, edges), plane))
+    if jobs:
+        execute(jobs, workers, after if len(jobs) == len(plans) else None)
+    if after and len(jobs) < len(plans):
+        after(0, results[0].shape[0])
+
+
+def _padded_sums(plan: KernelPlan, tile: Array) -> Array:
+    """Return direct sums over a tile that holds all that they read, (rows, columns)."""
+    alone = replace(plan, method="direct", source=tile.dtype.name, target=plan.work, bounded=False)
+    shape = tuple(n - k + 1 for n, k in zip(tile.shape, plan.shape, strict=True))
+    result = np.empty(shape, plan.work)
+    chains, numbers = _chains(alone)
+    plane = Plane(tile, result, np.arange(tile.shape[0]), np.arange(tile.shape[1]), numbers)
+    execute([(_program(alone, 1, chains, Edges((), 0.0)), plane)], 1)
+    return result
+
+
+def _apply_volume(
+    plan: KernelPlan, edges: Edges, source: Array, result: Array, region: Region,
+    workers: int | None,
+) -> None:  # fmt: skip
+    """Filter one volume (depth, rows, columns, channels)."""
+    depth, depth_scale = places_of(plan, edges, region, 0)
+    flat = replace(
+        region, **{f: getattr(region, f)[1:] for f in ("sizes", "first", "last", "held")}
+    )
+    inner = Edges(edges.modes[1:], edges.value)
+    if plan.method == "separable":
+        # Along the depth first, where neighbours lie a whole plane apart.
+        across, *lines = plan.lines
+        size = source.shape[1] * source.shape[2] * source.shape[3]
+        middle = np.empty((result.shape[0], *source.shape[1:]), plan.work)
+        plane = Plane(
+            source.reshape(-1, size), middle.reshape(-1, size), depth, np.arange(size), [across],
+            edges.value, depth_scale, np.ones(size),
+        )  # fmt: skip
+        chain = [Stage(plan.shape[0], 1)]
+        wide = replace(plan, target=plan.work)
+        execute([(_program(wide, 1, [chain], edges), plane)], workers)
+        # What the fill adds along the depth is in `middle`; beyond its planes' edges lies as much.
+        beyond = edges.value * float(across.sum())
+        rest = replace(
+            plan, shape=plan.shape[1:], anchor=plan.anchor[1:], source=plan.work, bounded=False,
+            lines=tuple(lines),
+        )  # fmt: skip
+        for z in range(result.shape[0]):
+            _apply_planes(
+                [rest], Edges(inner.modes, beyond), middle[z], [result[z]], flat, workers, None
+            )
+        return
+    part = replace(plan, shape=plan.shape[1:], anchor=plan.anchor[1:], target=plan.work)
+    rows, row_scale = places_of(part, inner, flat, 0)
+    columns, column_scale = places_of(part, inner, flat, 1)
+    total = np.empty((result.shape[1], result.shape[2] * result.shape[3]), plan.work)
+    nowhere = np.full(len(rows), OUTSIDE)
+    last = _program(replace(part, source=plan.work, target=plan.target), 1, [[Stage(1, 1)]], edges)
+    for z in range(result.shape[0]):
+        total[...] = FIRST[plan.semiring]
+        for tap in range(plan.shape[0]):
+            at = depth[z + tap]
+            chains, numbers = _chains(replace(part, kernel=plan.kernel[tap], method="direct"))
+            plane = Plane(
+                source[max(at, 0)].reshape(source.shape[1], -1), total,
+                nowhere if at == OUTSIDE else rows, columns, numbers, edges.value,
+            )  # fmt: skip
+            program = _program(part, source.shape[-1], chains, Edges((), edges.value))
+            execute([(replace(program, continued=True), plane)], workers)
+        plane = Plane(
+            total, result[z].reshape(result.shape[1], -1), np.arange(total.shape[0]),
+            np.arange(total.shape[1]), [np.ones(1)], 0.0,
+            None if row_scale is None or depth_scale is None else row_scale * depth_scale[z],
+            None if column_scale is None else np.repeat(column_scale, source.shape[-1]),
+        )  # fmt: skip
+        execute([(last, plane)], workers)
+
+
+def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
+    """Return the passes over a plane, and their numbers."""
+    if plan.method == "separable":
+        down, across = plan.lines
+        chains: list[list[Stage]] = []
+        numbers: list[Array] = []
+        for term in range(down.shape[1]):
+            chains.append(
+                [
+                    Stage(1, len(across), None, plan.semiring, plan.mirrored[1]),
+                    Stage(len(down), 1, None, plan.semiring, plan.mirrored[0]),
+                ]
+            )
+            numbers += [across[:, term], down[:, term]]
+        return chains, numbers
+    kernel = plan.kernel
+    rows, columns = kernel.shape
+    nothing = kernel == (0.0 if plan.semiring == "sum_product" else FIRST[plan.semiring])
+    if nothing.any() and np.count_nonzero(~nothing) <= MOST_UNROLLED:
+        taps = tuple((int(i), int(j)) for i, j in np.argwhere(~nothing))
+        return [[Stage(rows, columns, taps, plan.semiring)]], [kernel[~nothing]]
+    return [[Stage(rows, columns, None, plan.semiring)]], [kernel]
+
+
+def _program(
+    plan: KernelPlan, step: int, chains: Sequence[Sequence[Stage]], edges: Edges
+) -> Program:
+    return Program(
+        source=plan.source,
+        work=plan.work,
+        target=plan.target,
+        step=step,
+        terms=tuple(tuple(chain) for chain in chains),
+        rounding=plan.rounding,
+        fused=plan.fused,
+        scaled=any("renormalize" in mode for mode in edges.modes),
+        bounded=plan.bounded,
+    )
+
+
+def execute(
+    jobs: Sequence[tuple[Program, Plane]],
+    workers: int | None,
+    after: Callable[[int, int], None] | None = None,
+) -> None:
+    """Run programs on planes of one height."""
+    if compiled is None:
+        for program, plane in jobs:
+            portable.run(program, plane)
+        if after:
+            after(0, jobs[0][1].target.shape[0])
+        return
+    ready = [
+        compiled.Job(replace(p, past=True) if compiled.may_pass(p, plane.target) else p, plane)
+        for p, plane in jobs
+    ]
+    compiled.run(ready, workers or compiled.default_workers(), after)
+
+
+def empty(shape: tuple[int, ...], dtype: str) -> Array:
+    """Return an array to be filled."""
+    return compiled.aligned_empty(shape, dtype) if compiled else np.empty(shape, dtype)

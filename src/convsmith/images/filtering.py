@@ -1,0 +1,181 @@
+"""One function for all of it: any image, any kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convsmith.errors import ArgumentError, compose
+from convsmith.images.conventions import ConventionName
+from convsmith.images.engine import Arranged, apply, arranged, empty
+from convsmith.images.planning import KernelPlan, plan_kernel
+from convsmith.images.region import Region, whole
+from convsmith.images.requests import Request, request
+
+Array = NDArray[Any]
+
+
+def filter(
+    image: Any,
+    kernel: Any,
+    *,
+    axes: int | Sequence[int] | None = None,
+    padding_mode: Any = None,
+    padding_value: float | None = None,
+    dtype: Any = None,
+    anchor: int | Sequence[int] | None = None,
+    flip: bool = False,
+    convention: ConventionName | None = None,
+    method: str | None = None,
+    workers: int | None = None,
+) -> Array:
+    """Return an image, a stack of images or a volume filtered by a kernel, of the same size.
+
+    Equation: ``y[p] = sum over k of kernel[k] * x[p + k - anchor]``, a correlation; with
+    ``flip=True`` a convolution, ``y[p] = sum over k of kernel[k] * x[p - k + anchor]``. Integer
+    results are rounded to the nearest (halves to even) and saturated.
+
+    Args:
+        image: array-like of bool, 8- to 32-bit integers or floats: ``(height, width)``,
+            ``(height, width, channels)``, or anything else with `axes`. Channels are filtered
+            one by one.
+        kernel: an array-like with as many axes as are filtered, in their order; a bank with one
+            more, or a list of kernels; or a name such as ``"sobel_x"`` or
+            ``"gaussian(sigma=2)"`` of `convsmith.kernels.names()`. Complex kernels give complex
+            results.
+        axes: which axes are filtered, 1 to 3 of them; the first two by default.
+        padding_mode: what lies beyond the edges: ``"reflect"`` (the default), ``"symmetric"``,
+            ``"edge"``, ``"wrap"``, ``"constant"`` or ``"renormalize"`` (zeros, then rescaled by
+            the share of the window that is inside); or one for each axis, each of which may be
+            a pair for the two sides. With a `convention`, that library's words.
+        padding_value: what ``"constant"`` fills with, 0 by default.
+        dtype: of the result, the image's by default. Derivatives of unsigned images need
+            ``"float32"`` or ``"int16"``: negative numbers are saturated to 0 otherwise.
+        anchor: which entry of the kernel lies on the output, ``size // 2`` by default.
+        flip: whether the kernel is turned around first, a convolution.
+        convention: ``"opencv"``, ``"scipy"``, ``"skimage"`` or ``"kornia"``: their edges, words,
+            rounding and order of sums.
+        method: ``"direct"``, ``"separable"`` or ``"fourier"`` instead of the fastest;
+            `convsmith.images.plan` shows them.
+        workers: threads, as many as there are processors by default.
+
+    Returns:
+        An array of the image's shape; with an axis of kernels at the end for a bank.
+
+    Raises:
+        ArgumentError: an argument that no image could make right, or an unknown name.
+        DtypeError: an image or a `dtype` that isn't of numbers that images have.
+        KernelError: a kernel that isn't finite numbers, or of another number of axes.
+        ShapeError: a single number, or an empty axis whose edges would have to be read.
+
+    Example:
+        >>> image = np.arange(12, dtype="uint8").reshape(3, 4)
+        >>> filter(image, "sobel_x", dtype="int16")[1].tolist()
+        [0, 8, 8, 0]
+
+    Source: none.
+    """
+    wanted = request(
+        image, kernel, axes=axes, padding_mode=padding_mode, padding_value=padding_value,
+        dtype=dtype, anchor=anchor, flip=flip, convention_name=convention, method=method,
+        workers=workers,
+    )  # fmt: skip
+    return filtered(wanted)
+
+
+def filtered(wanted: Request) -> Array:
+    """Return the result of a checked call."""
+    source = arranged(wanted.image, wanted.axes)
+    region = whole(source.array.shape[1:-1])
+    if any(kernel.dtype.kind == "c" for kernel in wanted.kernels):
+        return _complex(wanted, source, region)
+    plans = [plan_kernel(wanted, i, kernel) for i, kernel in enumerate(wanted.kernels)]
+    results = computed(wanted, plans, source.array, region)
+    return joined(wanted, source, results)
+
+
+def computed(
+    wanted: Request, plans: Sequence[KernelPlan], source: Array, region: Region
+) -> list[Array]:
+    """Return the results of all kernels over a region, arranged as the source."""
+    extent = tuple(b - a for a, b in zip(region.first, region.last, strict=True))
+    shape = (source.shape[0], *extent, source.shape[-1])
+    results = [empty(shape, plan.target) for plan in plans]
+    if results[0].size:
+        apply(plans, wanted.edges, source, results, region, wanted.workers)
+    return results
+
+
+def joined(wanted: Request, source: Arranged, results: Sequence[Array]) -> Array:
+    """Return the results as one array with the image's axes."""
+    if not wanted.bank:
+        return source.restored(results[0])
+    stacked = np.stack([source.restored(r) for r in results])
+    return np.moveaxis(stacked, 0, -1)
+
+
+def _complex(wanted: Request, source: Arranged, region: Region) -> Array:
+    """Return the results of complex kernels: a real and an imaginary part of each."""
+    if wanted.target not in ("float32", "float64"):
+        raise ArgumentError(
+            compose(
+                "kernel",
+                f"is complex, and results of dtype {wanted.target} can't be",
+                expected='dtype="float32" or "float64", for complex64 or complex128',
+                fix='dtype="float32"',
+            ),
+            argument="dtype",
+            value=wanted.target,
+        )
+    pairs = []
+    for i, kernel in enumerate(wanted.kernels):
+        plans = [
+            plan_kernel(wanted, i, np.ascontiguousarray(p))
+            for p in (np.real(kernel), np.imag(kernel))
+        ]
+        real, imaginary = computed(wanted, plans, source.array, region)
+        pairs.append(real + 1j * imaginary)
+    return joined(wanted, source, pairs)
+
+
+class Plan(tuple[KernelPlan, ...]):
+    """How an image would be filtered, one `KernelPlan` for each kernel; print it."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+def plan(image: Any, kernel: Any, **options: Any) -> Plan:
+    """Return how `filter` would do it: the methods that there are, their cost, and the choice.
+
+    Args:
+        image: as in `filter`; only its shape and dtype matter.
+        kernel: as in `filter`.
+        **options: the other arguments of `filter`.
+
+    Returns:
+        One plan for each (real) kernel; printed, a line for each method.
+
+    Raises:
+        ConvsmithError: as `filter`.
+
+    Example:
+        >>> print(plan(np.zeros((64, 64), "float32"), np.ones((9, 9))))
+        kernel 9 x 9, anchor (4, 4); float32 in, summed in float32, float32 out
+           direct     81 multiplications an output     every entry of the kernel
+        -> separable  34 multiplications an output     1 product of lines
+           fourier    330 multiplications an output    tiles that fit the cache
+
+    Source: none.
+    """
+    options["convention_name"] = options.pop("convention", None)
+    wanted = request(image, kernel, **options)
+    parts = [
+        (i, np.ascontiguousarray(part))
+        for i, k in enumerate(wanted.kernels)
+        for part in ((np.real(k), np.imag(k)) if k.dtype.kind == "c" else (k,))
+    ]
+    return Plan(plan_kernel(wanted, i, part) for i, part in parts)

@@ -1,0 +1,348 @@
+"""The machine code that filters one band of rows: tiles, their load, their passes, their store.
+
+A tile is loaded into a block that stays in the processor's cache, converted to the dtype of the
+arithmetic and with what lies beyond the edges in place; so no padded copy of the image exists.
+Tiles that don't touch an edge and need no conversion are read where they lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from convsmith.images import emit
+from convsmith.images.emit import INT64, POINTER, Emitter, number
+from convsmith.images.passes import Pass, Sink, Source, blocking
+from convsmith.images.program import BYTES, FIRST, Program, Stage, reach
+
+FIELDS = (
+    "source", "source_stride", "target", "target_stride", "row_map", "column_map", "columns",
+    "first_row", "last_row", "row_shift", "first_column", "last_column", "column_shift",
+    "kernel", "fill", "row_scale", "column_scale",
+)  # fmt: skip
+"""What a call is told, as 64-bit numbers in this order; addresses and strides in entries."""
+
+LEAST_ROWS, MOST_ROWS = 32, 256
+"""How many rows a tile writes: many more than the rows around it, which are computed twice."""
+
+ROW_BYTES = 4096
+"""The longest row of a tile: several of them fit the smallest cache together."""
+
+BLOCK_BYTES = 400_000
+"""What a block may take of the second cache, of which processors have a megabyte or so."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a plane is cut into tiles that stay in the processor's cache."""
+
+    program: Program
+
+    @property
+    def lanes(self) -> int:
+        """How many numbers are computed at a time."""
+        return emit.vector_bytes() // BYTES[self.program.work]
+
+    @property
+    def tile_rows(self) -> int:
+        """How many rows a tile writes."""
+        return min(max(LEAST_ROWS, -(-8 * self.program.margin[0] // 32) * 32), MOST_ROWS)
+
+    @property
+    def tile_columns(self) -> int:
+        """How many entries of a row a tile writes: whole vectors, whole pixels."""
+        widest = max(blocking(s).vectors for term in self.program.terms for s in term)
+        unit = self.lanes * widest * self.program.step
+        row = min(ROW_BYTES, BLOCK_BYTES // (self.tile_rows + self.program.margin[0]))
+        return max(row // BYTES[self.program.work] // unit, 1) * unit
+
+    @property
+    def block_stride(self) -> int:
+        """How many entries apart the rows of a block are."""
+        width = self.tile_columns + self.program.margin[1] * self.program.step
+        width = -(-width // self.lanes) * self.lanes
+        # Rows a power of two apart would share the same few places of the cache.
+        return width + (self.lanes if width * BYTES[self.program.work] % 1024 == 0 else 0)
+
+    @property
+    def block_entries(self) -> int:
+        """How many entries a block holds, and one vector that masked loads never reach."""
+        return (self.tile_rows + self.program.margin[0]) * self.block_stride + self.lanes
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks a tile needs."""
+        return 1 + max(len(term) for term in self.program.terms) - 1 + (len(self.program.terms) > 1)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """How much memory a thread needs."""
+        return self.blocks * self.block_entries * BYTES[self.program.work]
+
+
+def name_of(program: Program) -> str:
+    """Return the name of a program's machine code, which no other has."""
+    text = repr((program, emit.processor(), emit.sources()))
+    return "filter_" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def written(program: Program) -> Any:
+    """Return the module with the program's function: ``(fields, first row, last row, scratch)``."""
+    module = ir.Module(name_of(program))
+    module.triple = emit.machine().triple
+    return _Writer(module, program).write()
+
+
+@dataclass(frozen=True)
+class _BlockSink(Sink):
+    """Between two passes, and between two terms: a block."""
+
+    program: Program
+    pointer: Any
+    beginning: Any = None
+    """The block that sums begin with."""
+
+    def begin(self, emitter: Emitter, row: Any, column: Any, mask: Any) -> Any:
+        return _beginning(self.program, emitter, self.beginning, row, column, mask)
+
+    def end(self, emitter: Emitter, value: Any, row: Any, column: Any, mask: Any) -> None:
+        place = _in_block(self.program, emitter, self.pointer, row, column)
+        emitter.store(value, place, self.program.work, mask)
+
+
+@dataclass(frozen=True)
+class _ImageSink(Sink):
+    """The end: rounded and saturated, into the image."""
+
+    program: Program
+    fields: dict[str, Any]
+    row: Any
+    column: Any
+    beginning: Any = None
+
+    def begin(self, emitter: Emitter, row: Any, column: Any, mask: Any) -> Any:
+        program = self.program
+        if program.continued and self.beginning is None:
+            return emitter.load(self._place(emitter, row, column), program.target, mask)
+        return _beginning(program, emitter, self.beginning, row, column, mask)
+
+    def end(self, emitter: Emitter, value: Any, row: Any, column: Any, mask: Any) -> None:
+        program, b = self.program, emitter.builder
+        if program.scaled:
+            scales = emitter.address(self.fields["row_scale"], b.add(self.row, row), program.work)
+            scale = emitter.splat(b.load(scales, typ=emitter.vector(program.work).element))
+            across = emitter.address(
+                self.fields["column_scale"], b.add(self.column, column), program.work
+            )
+            value = b.fmul(b.fmul(value, scale), emitter.load(across, program.work, mask))
+        value = emitter.convert(
+            value, program.work, program.target, program.rounding, program.bounded
+        )
+        place = self._place(emitter, row, column)
+        emitter.store(value, place, program.target, mask, program.past)
+
+    def _place(self, emitter: Emitter, row: Any, column: Any) -> Any:
+        b = emitter.builder
+        start = b.mul(b.add(self.row, row), self.fields["target_stride"])
+        index = b.add(start, b.add(self.column, column))
+        return emitter.address(self.fields["target"], index, self.program.target)
+
+
+def _beginning(
+    program: Program, emitter: Emitter, block: Any, row: Any, column: Any, mask: Any
+) -> Any:
+    if block is not None:
+        place = _in_block(program, emitter, block, row, column)
+        return emitter.load(place, program.work, mask)
+    return emitter.constant(FIRST[program.terms[0][0].semiring], program.work)
+
+
+def _in_block(program: Program, emitter: Emitter, block: Any, row: Any, column: Any) -> Any:
+    index = emitter.builder.add(
+        emitter.builder.mul(row, number(Tiling(program).block_stride)), column
+    )
+    return emitter.address(block, index, program.work)
+
+
+class _Writer:
+    """Writes a program's function."""
+
+    def __init__(self, module: Any, program: Program) -> None:
+        self.module = module
+        self.program = program
+        self.emitter = Emitter(module, name_of(program), "piip", Tiling(program).lanes)
+        self.fields = self._read_fields()
+
+    def _read_fields(self) -> dict[str, Any]:
+        b, arguments = self.emitter.builder, self.emitter.function.args[0]
+        pointers = {
+            "source", "target", "row_map", "column_map", "kernel", "fill", "row_scale",
+            "column_scale",
+        }  # fmt: skip
+        result: dict[str, Any] = {}
+        for i, name in enumerate(FIELDS):
+            place = b.gep(arguments, [number(i)], source_etype=INT64)
+            value = b.load(place, typ=INT64)
+            result[name] = b.inttoptr(value, POINTER) if name in pointers else value
+        return result
+
+    def write(self) -> Any:
+        """Write the loops over the tiles of a band."""
+        e, program = self.emitter, self.program
+        b, (_, first, last, scratch) = e.builder, e.function.args
+        tiling = Tiling(program)
+        self.block = [
+            e.address(scratch, number(i * tiling.block_entries), program.work)
+            for i in range(tiling.blocks)
+        ]
+        columns, across = self.fields["columns"], number(tiling.tile_columns)
+        height = number(tiling.tile_rows)
+        with e.loop(first, last, height) as down:
+            rows = e.smaller(height, b.sub(last, down.index))
+            with e.loop(number(0), columns, across) as along:
+                width = e.smaller(across, b.sub(columns, along.index))
+                self._tile(down.index, along.index, rows, width)
+        if program.past:
+            b.fence("seq_cst")
+        b.ret_void()
+        return self.module
+
+    def _tile(self, row: Any, column: Any, rows: Any, columns: Any) -> None:
+        e, program = self.emitter, self.program
+        b, (high, wide) = e.builder, program.margin
+        window_rows = b.add(rows, number(high))
+        pixel = b.sdiv(column, number(program.step))
+        pixels = b.add(b.sdiv(columns, number(program.step)), number(wide))
+        source = self._loaded(row, window_rows, pixel, pixels)
+        total = None
+        kernels = self._kernels()
+        for index, term in enumerate(program.terms):
+            final = index == len(program.terms) - 1
+            self._chain(term, kernels, source, row, column, rows, columns, total, final)
+            total = self.block[-1]
+
+    def _chain(
+        self, term: tuple[Stage, ...], kernels: Iterator[Any], source: Source, row: Any,
+        column: Any, rows: Any, columns: Any, total: Any, final: bool,
+    ) -> None:  # fmt: skip
+        e, program = self.emitter, self.program
+        for place, stage in enumerate(term):
+            high, wide = reach(term[place + 1 :])
+            sink: Sink
+            if place + 1 < len(term):
+                sink = _BlockSink(program, self.block[1 + place])
+            elif final:
+                sink = _ImageSink(program, self.fields, row, column, total)
+            else:
+                sink = _BlockSink(program, self.block[-1], total)
+            one = Pass(e, stage, program.work, program.step, program.fused, next(kernels))
+            out_rows = e.builder.add(rows, number(high))
+            out_columns = e.builder.add(columns, number(wide * program.step))
+            one.write(source, sink, out_rows, out_columns)
+            if place + 1 < len(term):
+                source = Source(self.block[1 + place], number(Tiling(program).block_stride))
+
+    def _kernels(self) -> Iterator[Any]:
+        """Yield where the numbers of each pass begin."""
+        start = 0
+        for stage in (s for term in self.program.terms for s in term):
+            yield self.emitter.address(self.fields["kernel"], number(start), self.program.work)
+            start += stage.count
+
+    def _loaded(self, row: Any, rows: Any, pixel: Any, pixels: Any) -> Source:
+        """Return where a tile's windows lie: in a block, or in the image itself."""
+        e, program, f = self.emitter, self.program, self.fields
+        b = e.builder
+        block = Source(self.block[0], number(Tiling(program).block_stride))
+        if program.source != program.work:
+            self._load(row, rows, pixel, pixels)
+            return block
+        inside = [
+            b.icmp_signed(">=", row, f["first_row"]),
+            b.icmp_signed("<=", b.add(row, rows), f["last_row"]),
+            b.icmp_signed(">=", pixel, f["first_column"]),
+            b.icmp_signed("<=", b.add(pixel, pixels), f["last_column"]),
+        ]
+        every = b.and_(b.and_(inside[0], inside[1]), b.and_(inside[2], inside[3]))
+        start = b.mul(b.add(row, f["row_shift"]), f["source_stride"])
+        shift = b.mul(b.add(pixel, f["column_shift"]), number(program.step))
+        direct = e.address(f["source"], b.add(start, shift), program.source)
+        before = b.block
+        with b.if_then(b.not_(every)):
+            self._load(row, rows, pixel, pixels)
+            after = b.block
+        pointer, stride = b.phi(POINTER), b.phi(INT64)
+        for value, block_of in ((direct, before), (block.pointer, after)):
+            pointer.add_incoming(value, block_of)
+        for value, block_of in ((f["source_stride"], before), (block.stride, after)):
+            stride.add_incoming(value, block_of)
+        return Source(pointer, stride)
+
+    def _load(self, row: Any, rows: Any, pixel: Any, pixels: Any) -> None:
+        """Write the copy of a tile into the first block."""
+        e, program, f = self.emitter, self.program, self.fields
+        b = e.builder
+        end = b.add(pixel, pixels)
+        first = e.smaller(e.larger(f["first_column"], pixel), end)
+        last = e.smaller(e.larger(f["last_column"], first), end)
+        step = number(program.step)
+        entry = b.load(f["fill"], typ=e.vector(program.work).element)
+        fill = e.splat(entry)
+        with e.loop(number(0), rows, number(1)) as loop:
+            line = _in_block(program, e, self.block[0], loop.index, number(0))
+            place = e.address(f["row_map"], b.add(row, loop.index), "float64")
+            from_row = b.load(place, typ=INT64)
+            with b.if_else(b.icmp_signed("<", from_row, number(0))) as (outside, inside):
+                with outside:
+                    self._copy(None, line, b.mul(pixels, step), fill)
+                with inside:
+                    start = e.address(
+                        f["source"], b.mul(from_row, f["source_stride"]), program.source
+                    )
+                    for low, high in ((pixel, first), (last, end)):
+                        self._edge(start, line, pixel, low, high, fill)
+                    shift = b.mul(b.add(first, f["column_shift"]), step)
+                    begin = b.mul(b.sub(first, pixel), step)
+                    self._copy(
+                        e.address(start, shift, program.source),
+                        e.address(line, begin, program.work),
+                        b.mul(b.sub(last, first), step),
+                        fill,
+                    )
+
+    def _edge(self, start: Any, line: Any, pixel: Any, low: Any, high: Any, fill: Any) -> None:
+        """Write the copy of pixels that lie anywhere, or nowhere."""
+        e, program, b = self.emitter, self.program, self.emitter.builder
+        step = number(program.step)
+        with e.loop(low, high, number(1)) as loop:
+            place = e.address(self.fields["column_map"], loop.index, "float64")
+            at = b.load(place, typ=INT64)
+            to = e.address(line, b.mul(b.sub(loop.index, pixel), step), program.work)
+            with b.if_else(b.icmp_signed("<", at, number(0))) as (outside, inside):
+                with outside:
+                    self._copy(None, to, step, fill)
+                with inside:
+                    origin = e.address(start, b.mul(at, step), program.source)
+                    self._copy(origin, to, step, fill)
+
+    def _copy(self, origin: Any, to: Any, count: Any, fill: Any) -> None:
+        """Write the copy of neighbouring entries, converted; the fill if there is no origin."""
+        e, program, b = self.emitter, self.program, self.emitter.builder
+        lanes = number(e.lanes)
+
+        def one(index: Any, mask: Any) -> None:
+            value = fill
+            if origin is not None:
+                place = e.address(origin, index, program.source)
+                value = e.load(place, program.source, mask)
+                value = e.convert(value, program.source, program.work)
+            e.store(value, e.address(to, index, program.work), program.work, mask)
+
+        with e.loop(number(0), b.sub(count, number(e.lanes - 1)), lanes) as loop:
+            one(loop.index, None)
+        with b.if_then(b.icmp_signed("<", loop.index, count)):
+            one(loop.index, e.first_lanes(b.sub(count, loop.index)))

@@ -1,0 +1,239 @@
+"""One pass over a block of rows: every output the sum, or the extreme, of its window's products.
+
+Several rows and vectors are computed at a time, so that each entry that is loaded serves all of
+them. The taps of an output come in the order of the kernel's rows, then columns, always.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convsmith.images.emit import Emitter, number
+from convsmith.images.program import MOST_UNROLLED, Stage
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """How many outputs are computed at a time."""
+
+    rows: int
+    vectors: int
+
+
+def blocking(stage: Stage) -> Blocking:
+    """Return what was fastest for windows of such a form."""
+    if stage.mirrored:
+        return Blocking(1, 2)
+    if stage.rows == 1:
+        return Blocking(1, 4)
+    if stage.columns == 1:
+        return Blocking(4, 4)
+    return Blocking(4, 2)
+
+
+class Sink:
+    """Where sums begin and where results go; the last pass of all writes the image."""
+
+    def begin(self, emitter: Emitter, row: Any, column: Any, mask: Any) -> Any:
+        """Return the vector that a sum begins with."""
+        raise NotImplementedError
+
+    def end(self, emitter: Emitter, value: Any, row: Any, column: Any, mask: Any) -> None:
+        """Write a vector of results."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a pass reads: where its first window begins, and how far apart rows are."""
+
+    pointer: Any
+    stride: Any
+
+
+class Pass:
+    """Writes one pass into a function."""
+
+    def __init__(
+        self, emitter: Emitter, stage: Stage, work: str, step: int, fused: bool, kernel: Any
+    ) -> None:
+        self.emitter = emitter
+        self.stage = stage
+        self.work = work
+        self.step = step
+        self.fused = fused
+        self.kernel = kernel
+
+    def write(self, source: Source, sink: Sink, rows: Any, columns: Any) -> None:
+        """Write the loops over all outputs."""
+        e, b = self.emitter, self.emitter.builder
+        size = blocking(self.stage)
+        span = size.vectors * e.lanes
+        with e.loop(number(0), b.sub(rows, number(size.rows - 1)), number(size.rows)) as loop:
+            with e.loop(number(0), b.sub(columns, number(span - 1)), number(span)) as across:
+                self._tile(source, sink, loop.index, size.rows, across.index, size.vectors, None)
+            self._ends(source, sink, loop.index, size.rows, across.index, columns)
+        if size.rows > 1:
+            with e.loop(loop.index, rows, number(1)) as single:
+                self._ends(source, sink, single.index, 1, number(0), columns)
+
+    def _ends(
+        self, source: Source, sink: Sink, row: Any, rows: int, start: Any, columns: Any
+    ) -> None:
+        e, b = self.emitter, self.emitter.builder
+        with e.loop(start, columns, number(e.lanes)) as across:
+            mask = e.first_lanes(b.sub(columns, across.index))
+            self._tile(source, sink, row, rows, across.index, 1, mask)
+
+    def _tile(
+        self, source: Source, sink: Sink, row: Any, rows: int, column: Any, vectors: int, mask: Any
+    ) -> None:
+        e, b = self.emitter, self.emitter.builder
+        corner = b.add(b.mul(row, source.stride), column)
+        base = e.address(source.pointer, corner, self.work)
+        places = [
+            [(b.add(row, number(i)), b.add(column, number(v * e.lanes))) for v in range(vectors)]
+            for i in range(rows)
+        ]
+        sums = [[sink.begin(e, *place, mask) for place in line] for line in places]
+        window = _Window(self, source, base, mask, rows, vectors)
+        if self.stage.mirrored:
+            sums = window.mirrored(sums)
+        elif self.stage.taps is not None or self.stage.count <= MOST_UNROLLED:
+            sums = window.unrolled(sums)
+        else:
+            sums = window.looped(sums)
+        for line, results in zip(places, sums, strict=True):
+            for place, value in zip(line, results, strict=True):
+                sink.end(e, value, *place, mask)
+
+
+class _Window:
+    """The sums of one tile."""
+
+    def __init__(
+        self, owner: Pass, source: Source, base: Any, mask: Any, rows: int, vectors: int
+    ) -> None:
+        self.owner = owner
+        self.stage = owner.stage
+        self.emitter = owner.emitter
+        self.stride = source.stride
+        self.base = base
+        self.mask = mask
+        self.rows = rows
+        self.vectors = vectors
+
+    def unrolled(self, sums: list[list[Any]]) -> list[list[Any]]:
+        """Return the sums, each tap written out."""
+        height, width = self.stage.rows, self.stage.columns
+        taps = self.stage.taps or tuple((i, j) for i in range(height) for j in range(width))
+        position = {tap: n for n, tap in enumerate(taps)}
+        weights = [self._weight(number(n)) for n in range(len(taps))]
+        for y in range(height + self.rows - 1):
+            line = self._line(number(y))
+            for x in range(width):
+                # The output rows that have this entry in their window, by their tap.
+                reading = [(i, position.get((y - i, x))) for i in range(self.rows)]
+                reading = [(i, n) for i, n in reading if n is not None]
+                if reading:
+                    entries = self._entries(line, number(x))
+                    for i, n in reading:
+                        sums[i] = self._added(sums[i], weights[n], entries)
+        return sums
+
+    def looped(self, sums: list[list[Any]]) -> list[list[Any]]:
+        """Return the sums, by loops over the kernel's rows and columns."""
+        height, rows = self.stage.rows, self.rows
+        most = min(rows, height)
+        # Rows that only some of the outputs see come before and after those that all do.
+        for y in range(most - 1):
+            sums = self._along(sums, number(y), range(min(y + 1, rows)))
+        if height >= rows:
+            flat = [v for line in sums for v in line]
+            with self.emitter.loop(number(rows - 1), number(height), number(1), flat) as loop:
+                inner = self._along(self._nested(loop.values), loop.index, range(rows))
+                loop.values = [v for line in inner for v in line]
+            sums = self._nested(loop.values)
+            later = range(height, height + rows - 1)
+        else:
+            later = range(most - 1, height + rows - 1)
+        for y in later:
+            reading = range(max(0, y - height + 1), min(y + 1, rows))
+            sums = self._along(sums, number(y), reading)
+        return sums
+
+    def mirrored(self, sums: list[list[Any]]) -> list[list[Any]]:
+        """Return the sums of a line: its middle first, then pairs from the ends inwards."""
+        length = max(self.stage.rows, self.stage.columns)
+        down = self.stage.rows > 1
+        half, b = length // 2, self.emitter.builder
+
+        def entries(tap: Any) -> list[Any]:
+            if down:
+                return self._entries(self._line(tap), number(0))
+            return self._entries(self.base, tap)
+
+        middle = self._weight(number(half))
+        sums = [self._added(sums[0], middle, entries(number(half)))]
+        with self.emitter.loop(number(0), number(half), number(1), sums[0]) as loop:
+            first = entries(loop.index)
+            second = entries(b.sub(number(length - 1), loop.index))
+            combine = b.fadd if self.stage.mirrored > 0 else b.fsub
+            pairs = [combine(one, two) for one, two in zip(first, second, strict=True)]
+            loop.values = self._added(loop.values, self._weight(loop.index), pairs)
+        return [loop.values]
+
+    def _along(self, sums: list[list[Any]], y: Any, reading: range) -> list[list[Any]]:
+        """Return the sums after one row of entries, for the output rows that see it."""
+        e, b = self.emitter, self.emitter.builder
+        line = self._line(y)
+        width = number(self.stage.columns)
+        starts = {i: b.mul(b.sub(y, number(i)), width) for i in reading}
+        flat = [v for i in reading for v in sums[i]]
+        with e.loop(number(0), width, number(1), flat) as loop:
+            entries = self._entries(line, loop.index)
+            values: list[Any] = []
+            for place, i in enumerate(reading):
+                weight = self._weight(b.add(starts[i], loop.index))
+                mine = loop.values[place * self.vectors : (place + 1) * self.vectors]
+                values += self._added(mine, weight, entries)
+            loop.values = values
+        result = [list(line) for line in sums]
+        for place, i in enumerate(reading):
+            result[i] = loop.values[place * self.vectors : (place + 1) * self.vectors]
+        return result
+
+    def _nested(self, flat: list[Any]) -> list[list[Any]]:
+        n = self.vectors
+        return [list(flat[i * n : (i + 1) * n]) for i in range(self.rows)]
+
+    def _line(self, y: Any) -> Any:
+        e = self.emitter
+        return e.address(self.base, e.builder.mul(y, self.stride), self.owner.work)
+
+    def _entries(self, line: Any, x: Any) -> list[Any]:
+        e, work = self.emitter, self.owner.work
+        start = e.address(line, e.builder.mul(x, number(self.owner.step)), work)
+        return [
+            e.load(e.address(start, number(v * e.lanes), work), work, self.mask)
+            for v in range(self.vectors)
+        ]
+
+    def _weight(self, index: Any) -> Any:
+        e, work = self.emitter, self.owner.work
+        pointer = e.address(self.owner.kernel, index, work)
+        return e.splat(e.builder.load(pointer, typ=e.vector(work).element))
+
+    def _added(self, sums: list[Any], weight: Any, entries: list[Any]) -> list[Any]:
+        e, work, semiring = self.emitter, self.owner.work, self.stage.semiring
+        if semiring == "sum_product":
+            return [
+                e.multiply_add(weight, entry, total, work, self.owner.fused)
+                for entry, total in zip(entries, sums, strict=True)
+            ]
+        kind = semiring.split("_")[0]
+        return [
+            e.extreme(total, e.builder.fadd(entry, weight), kind, work)
+            for entry, total in zip(entries, sums, strict=True)
+        ]

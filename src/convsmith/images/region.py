@@ -1,0 +1,56 @@
+"""Which part of an image is computed, and where each of its outputs reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convsmith.images.plane import OUTSIDE, index_map
+from convsmith.images.planning import KernelPlan
+from convsmith.images.requests import Edges
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Which outputs are computed, and which part of the image is at hand, for each axis."""
+
+    sizes: tuple[int, ...]
+    """The whole image's."""
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    """The outputs, from and to before."""
+    held: tuple[int, ...]
+    """Where the part that is at hand begins; -1 entries can't be read from it."""
+
+
+def whole(sizes: Sequence[int]) -> Region:
+    """Return the region of a whole image."""
+    zeros = (0,) * len(sizes)
+    return Region(tuple(sizes), zeros, tuple(sizes), zeros)
+
+
+def places_of(
+    plan: KernelPlan, edges: Edges, region: Region, axis: int
+) -> tuple[NDArray[np.int64], Array | None]:
+    """Return where each place of an axis is read, and by what outputs are multiplied."""
+    first, last = region.first[axis], region.last[axis]
+    mode, taps = edges.modes[axis], plan.shape[axis]
+    places = index_map(first - plan.before[axis], last + plan.after[axis], region.sizes[axis], mode)
+    scale = None
+    if "renormalize" in mode:
+        inside = np.concatenate([[0], np.cumsum(places != OUTSIDE)])
+        scale = taps / np.maximum(inside[taps:] - inside[:-taps], 1)
+    elif any("renormalize" in m for m in edges.modes):
+        scale = np.ones(last - first)
+    return at_hand(places, region, axis), scale
+
+
+def at_hand(places: NDArray[np.int64], region: Region, axis: int) -> NDArray[np.int64]:
+    """Return places of the image as places of the part that is at hand."""
+    return np.where(places == OUTSIDE, OUTSIDE, places - region.held[axis])
