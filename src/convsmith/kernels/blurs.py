@@ -18,7 +18,7 @@ def disk(radius_pixels: float = 2.0, *, ndim: int = 2) -> Float64Array:
     """Return the mean over a disk: the blur of a lens out of focus, or "pillbox".
 
     Equation: the share of the disk ``|t| <= radius`` that lies in each pixel: its area in two
-    dimensions (in closed form), its length in one, its volume in three (within 1e-6, by
+    dimensions (in closed form), its length in one, its volume in three (within 1e-5, by
     quadrature along the depth). It is symmetric, so correlation and convolution agree.
 
     Gain: 1: a constant image stays as it is.
