@@ -18,11 +18,10 @@ from convsmith.errors import ArgumentError
 pytestmark = pytest.mark.backend_free
 
 
-@pytest.mark.parametrize("size", [3, 5, 8, 21])
-@pytest.mark.parametrize("degree", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    ("size", "degree"), [(3, 0), (3, 1), (3, 2), (5, 2), (6, 5), (8, 3), (21, 1), (21, 5)]
+)
 def test_one_dimension_is_scipys(size: int, degree: int) -> None:
-    if size <= degree:
-        pytest.skip("no fit of that degree")
     for order in range(degree + 1):
         ours = kernels.savitzky_golay(size, degree, order=order, ndim=1)
         theirs = scipy.signal.savgol_coeffs(

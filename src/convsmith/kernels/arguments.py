@@ -23,13 +23,13 @@ def checked_rank(ndim: Any, where: str = "", allowed: tuple[int, ...] = (1, 2, 3
     Raises:
         ArgumentError: it isn't one of those `allowed`.
     """
-    if _is_whole(ndim) and ndim in allowed:
+    if is_whole(ndim) and ndim in allowed:
         return int(ndim)
     *first, last = map(str, allowed)
     problem = f"{where} has no form with" if where else "is not a number of"
     raise ArgumentError(
         compose(
-            f"{where}(ndim={ndim!r})" if where else f"ndim={ndim!r}",
+            f"{where}(ndim={shown(ndim)})" if where else f"ndim={shown(ndim)}",
             f"{problem} that many spatial axes" if where else f"{problem} axes that kernels have",
             expected=f"{', '.join(first)} or {last}" if first else last,
             fix=f"ndim={2 if 2 in allowed else allowed[0]}",
@@ -47,11 +47,11 @@ def checked_sizes(where: str, size: Any, rank: int, *, odd: bool = False) -> tup
             together are too large for any memory.
     """
     sizes = _each(size, rank)
-    if len(sizes) != rank or not all(_is_whole(s) and s >= 1 for s in sizes):
+    if len(sizes) != rank or not all(is_whole(s) and s >= 1 for s in sizes):
         kind = "positive odd" if odd else "positive"
         raise ArgumentError(
             compose(
-                f"{where}(size={_shown(size)})",
+                f"{where}(size={shown(size)})",
                 "is not a kernel size",
                 expected=f"a {kind} whole number" + (f", or {rank} of them" if rank > 1 else ""),
                 fix="size=3",
@@ -62,10 +62,10 @@ def checked_sizes(where: str, size: Any, rank: int, *, odd: bool = False) -> tup
     if odd and any(s % 2 == 0 for s in sizes):
         raise ArgumentError(
             compose(
-                f"{where}(size={_shown(size)})",
+                f"{where}(size={shown(size)})",
                 "is even, so that no entry is the centre",
                 expected="odd sizes",
-                fix=f"size={max(sizes) | 1}",
+                fix=f"size={shown(int(max(sizes)) | 1)}",
             ),
             argument="size",
             value=size,
@@ -83,7 +83,7 @@ def check_entries(where: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
     raise ArgumentError(
         compose(
-            f"{where}: a kernel of shape {shape}",
+            f"{where}: a kernel of shape {shown(shape)}",
             "is too large",
             expected=f"at most {MOST_ENTRIES} entries",
             fix="a smaller size, radius or width",
@@ -124,7 +124,7 @@ def checked_number(
     ]
     raise ArgumentError(
         compose(
-            f"{where}({name}={_shown(value)})",
+            f"{where}({name}={shown(value)})",
             "is out of range" if math.isfinite(number) else "is not a finite number",
             expected=" ".join(["a finite number", *filter(None, bounds)]),
             fix=f"{name}={fix}",
@@ -142,13 +142,13 @@ def checked_count(
     Raises:
         ArgumentError: it isn't one.
     """
-    if _is_whole(value) and value >= least and (most is None or value <= most):
+    if is_whole(value) and value >= least and (most is None or value <= most):
         return int(value)
     reach = f"from {least} to {most}" if most is not None else f"from {least} on"
     raise ArgumentError(
         compose(
-            f"{where}({name}={_shown(value)})",
-            "is out of range" if _is_whole(value) else "is not a whole number",
+            f"{where}({name}={shown(value)})",
+            "is out of range" if is_whole(value) else "is not a whole number",
             expected=f"a whole number {reach}",
             fix=f"{name}={fix}",
         ),
@@ -168,7 +168,7 @@ def checked_choice(where: str, name: str, value: Any, choices: Sequence[T]) -> T
             return choice
     raise ArgumentError(
         compose(
-            f"{where}({name}={_shown(value)})",
+            f"{where}({name}={shown(value)})",
             "is not a choice",
             expected=f"one of {', '.join(map(repr, choices))}",
             fix=f"{name}={choices[0]!r}",
@@ -190,7 +190,7 @@ def per_axis(
     if len(values) != rank:
         raise ArgumentError(
             compose(
-                f"{where}({name}={_shown(value)})",
+                f"{where}({name}={shown(value)})",
                 f"has {len(values)} values for {rank} spatial axes",
                 expected=f"one for all, or {rank}, in the order (depth, row, column)",
                 fix=f"ndim={len(values)}" if len(values) in (1, 2, 3) else "one value",
@@ -220,7 +220,7 @@ def window_sizes(
     if size is not None and radius is not None:
         raise ArgumentError(
             compose(
-                f"{where}(size={_shown(size)}, radius={_shown(radius)})",
+                f"{where}(size={shown(size)}, radius={shown(radius)})",
                 "states the size twice",
                 expected="one of the two",
                 fix="radius=None",
@@ -249,7 +249,8 @@ def _each(value: Any, rank: int) -> tuple[Any, ...]:
     return (value,) * rank
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Return whether it is a whole number, which booleans only pretend to be."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
@@ -258,7 +259,7 @@ def _is_same(value: Any, choice: Any) -> bool:
     if isinstance(choice, bool):
         return isinstance(value, bool | np.bool_) and bool(value) == choice
     if isinstance(choice, int):
-        return _is_whole(value) and value == choice
+        return is_whole(value) and value == choice
     return isinstance(value, str) and value == choice
 
 
@@ -271,7 +272,10 @@ def _as_float(value: Any) -> float:
         return math.inf
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a repr that fits into a message."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no numbers of thousands of digits.
+        text = f"a huge {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

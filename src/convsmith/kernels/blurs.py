@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from convsmith.errors import ArgumentError, compose
-from convsmith.kernels.arguments import check_entries, checked_number, checked_rank
+from convsmith.kernels.arguments import check_entries, checked_number, checked_rank, shown
 from convsmith.kernels.grids import Float64Array, direction, positions
 
 SLACK = 1e-9
@@ -24,14 +24,14 @@ def disk(radius_pixels: float = 2.0, *, ndim: int = 2) -> Float64Array:
     Gain: 1: a constant image stays as it is.
 
     Args:
-        radius_pixels: the disk's radius, any positive number.
+        radius_pixels: the disk's radius, from 0.001 on; it needn't be whole.
         ndim: number of spatial axes, 1 to 3: an interval, a disk or a ball.
 
     Returns:
         float64 array of odd size, axes (depth, row, column).
 
     Raises:
-        ArgumentError: `ndim` isn't 1, 2 or 3, or the radius isn't a finite number above 0.
+        ArgumentError: `ndim` isn't 1, 2 or 3, or the radius isn't a finite number from 0.001 on.
 
     Example:
         >>> disk(1.5, ndim=1).round(4).tolist()
@@ -41,7 +41,7 @@ def disk(radius_pixels: float = 2.0, *, ndim: int = 2) -> Float64Array:
     Toolbox.
     """
     rank = checked_rank(ndim)
-    radius = checked_number("disk", "radius_pixels", radius_pixels, above=0, most=1e6, fix="2.0")
+    radius = checked_number("disk", "radius_pixels", radius_pixels, least=1e-3, most=1e6, fix="2.0")
     reach = max(math.ceil(radius - 0.5 - SLACK), 0)
     check_entries("disk", (2 * reach + 1,) * rank)
     if rank == 1:
@@ -72,7 +72,7 @@ def motion(
     Gain: 1: a constant image stays as it is.
 
     Args:
-        length_pixels: the segment's length, any positive number.
+        length_pixels: the segment's length, from 0.001 on; it needn't be whole.
         angle_radians: its direction, from the column axis towards the row axis: clockwise on a
             screen.
         ndim: number of spatial axes: 2, or 1 for a motion along the only axis.
@@ -81,8 +81,8 @@ def motion(
         float64 array of odd size, as small as holds the segment, axes (row, column).
 
     Raises:
-        ArgumentError: `ndim` isn't 1 or 2; the length isn't a finite number above 0, the angle
-            isn't finite, or it isn't 0 in one dimension.
+        ArgumentError: `ndim` isn't 1 or 2; the length isn't a finite number from 0.001 on, the
+            angle isn't finite, or it isn't 0 in one dimension.
 
     Example:
         >>> motion(3.0).round(4).tolist()
@@ -92,7 +92,9 @@ def motion(
     Processing Toolbox, whose taps are interpolated instead.
     """
     rank = checked_rank(ndim, "motion", (1, 2))
-    length = checked_number("motion", "length_pixels", length_pixels, above=0, most=1e6, fix="9.0")
+    length = checked_number(
+        "motion", "length_pixels", length_pixels, least=1e-3, most=1e6, fix="9.0"
+    )
     angle = checked_number("motion", "angle_radians", angle_radians, fix="0.0")
     check_angle("motion", angle, rank)
     cosine, sine = direction(angle)
@@ -126,7 +128,7 @@ def check_angle(where: str, angle: float, rank: int) -> None:
     if rank == 1 and angle != 0:
         raise ArgumentError(
             compose(
-                f"{where}(angle_radians={angle!r}, ndim=1)",
+                f"{where}(angle_radians={shown(angle)}, ndim=1)",
                 "has no plane to turn in",
                 expected="no angle in one dimension",
                 fix="angle_radians=0.0",

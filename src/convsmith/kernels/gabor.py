@@ -159,7 +159,7 @@ def log_gabor(
         angle_radians: the direction in which the wave runs.
         sigma_ratio: the spectrum's width over its peak frequency, between 0 and 1: 0.75, 0.55 and
             0.41 are about one, two and three octaves.
-        angular_sigma_radians: the spectrum's width in direction.
+        angular_sigma_radians: the spectrum's width in direction, from 0.001 on.
         component: ``"even"``, ``"odd"``, or ``"quadrature"`` for a bank of both.
         size: odd length of each axis; by default 5 wavelengths.
         ndim: number of spatial axes: 2, or 1 for signals.
@@ -169,7 +169,7 @@ def log_gabor(
 
     Raises:
         ArgumentError: `ndim` isn't 1 or 2; a wavelength below 2, a ratio that isn't between 0 and
-            1, an angular width that isn't positive, an angle that isn't finite or in one
+            1, an angular width that isn't from 0.001 on, an angle that isn't finite or in one
             dimension, an unknown component, or a size that isn't odd.
 
     Example:
@@ -187,7 +187,7 @@ def log_gabor(
     check_angle(where, angle, rank)
     ratio = checked_number(where, "sigma_ratio", sigma_ratio, least=0.001, most=0.999, fix="0.55")
     spread = checked_number(
-        where, "angular_sigma_radians", angular_sigma_radians, above=0, most=100, fix="0.5"
+        where, "angular_sigma_radians", angular_sigma_radians, least=1e-3, most=100, fix="0.5"
     )
     if size is None:
         shape = (2 * math.ceil(2.5 * wavelength) + 1,) * rank

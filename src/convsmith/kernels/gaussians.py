@@ -15,6 +15,7 @@ from convsmith.kernels.arguments import (
     checked_number,
     checked_rank,
     per_axis,
+    shown,
     window_sizes,
 )
 from convsmith.kernels.grids import Float64Array, outer, positions
@@ -119,7 +120,7 @@ def gaussian_lines(
     if method == "discrete" and any(count % 2 == 0 for count in shape):
         raise ArgumentError(
             compose(
-                f"{where}(size={size!r}, method='discrete')",
+                f"{where}(size={shown(size)}, method='discrete')",
                 "is even, and the discrete Gaussian lies at whole pixels",
                 expected="odd sizes",
                 fix=f"size={max(shape) | 1}",

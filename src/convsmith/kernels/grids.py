@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, compose
+from convsmith.kernels.arguments import shown
 
 Float64Array = NDArray[np.float64]
 
@@ -29,10 +30,10 @@ def axis_position(where: str, axis: Any, rank: int) -> int:
     if not isinstance(axis, str) or axis not in allowed:
         raise ArgumentError(
             compose(
-                f"{where}(axis={axis!r})",
+                f"{where}(axis={shown(axis)})",
                 f"is not an axis of a kernel with {rank} of them",
                 expected=f"one of {', '.join(map(repr, allowed))}",
-                fix='axis="x"' if axis != "z" else 'ndim=3, or axis="x"',
+                fix='ndim=3, or axis="x"' if isinstance(axis, str) and axis == "z" else 'axis="x"',
             ),
             argument="axis",
             value=axis,

@@ -11,6 +11,7 @@ from convsmith.kernels.arguments import (
     checked_count,
     checked_number,
     checked_rank,
+    shown,
     window_sizes,
 )
 from convsmith.kernels.gaussians import (
@@ -107,7 +108,7 @@ def laplacian_of_gaussian(
     if min(map(len, lines)) < 3:
         raise ArgumentError(
             compose(
-                f"{where}(sigma={sigma!r})",
+                f"{where}(sigma={shown(sigma)})",
                 "has fewer than 3 taps along an axis, which see no curvature",
                 expected="a larger window",
                 fix="size=3",

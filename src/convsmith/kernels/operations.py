@@ -15,7 +15,9 @@ from convsmith.kernels.arguments import (
     check_entries,
     checked_choice,
     checked_count,
+    is_whole,
     per_axis,
+    shown,
 )
 from convsmith.kernels.layout import LAYOUTS, as_kernel, numeric_array
 
@@ -150,7 +152,7 @@ def normalize(kernel: Any, by: Norm = "sum", *, ndim: int | None = None) -> Arra
     if (np.abs(sizes) <= np.finfo(np.float64).eps * taps * absolute).any():
         raise KernelError(
             message(
-                f"normalize(kernel, by={by!r})",
+                f"normalize(kernel, by={shown(by)})",
                 "has nothing to divide by: it is 0, or as good as 0",
                 expected="a kernel of another " + ("sum" if norm == "sum" else "norm"),
                 fix='by="l1"' if norm == "sum" and absolute.all() else "leave it as it is",
@@ -186,13 +188,13 @@ def invert_layout(kernel: Any, layout: str, ndim: int = 2) -> Array:
 
     Source: the layouts are those of `as_kernel`.
     """
-    known = LAYOUTS.get(ndim, LAYOUTS[2]) if isinstance(ndim, int) else LAYOUTS[2]
     stated = layout.upper() if isinstance(layout, str) else layout
     checked = as_kernel(kernel, ndim, filters=_filters(kernel, ndim))
+    known = LAYOUTS[ndim]
     if not isinstance(stated, str) or stated not in known:
         raise ArgumentError(
             message(
-                f"invert_layout(layout={layout!r})",
+                f"invert_layout(layout={shown(layout)})",
                 f"is not a layout of a kernel with {ndim} spatial axes",
                 expected=f"one of {', '.join(map(repr, known))}",
                 fix=f"layout={known[1]!r}",
@@ -260,8 +262,8 @@ def spatial_rank(where: str, array: Array, ndim: int | None) -> int:
 def _filters(kernel: Any, ndim: Any) -> int | None:
     """Return the last axis: who calls the layout HWIO has settled what counts the filters."""
     array = numeric_array(kernel)
-    known = isinstance(ndim, int) and array.ndim == ndim + 2
-    return array.shape[-1] if known else None
+    fits = is_whole(ndim) and array.ndim == ndim + 2
+    return array.shape[-1] if fits else None
 
 
 def _convolved(first: Array, second: Array) -> Array:

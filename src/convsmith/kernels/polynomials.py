@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convsmith.errors import ArgumentError, compose
-from convsmith.kernels.arguments import checked_count, checked_rank, checked_sizes, per_axis
+from convsmith.kernels.arguments import checked_count, checked_rank, checked_sizes, per_axis, shown
 from convsmith.kernels.grids import Float64Array, coordinates
 
 
@@ -57,13 +57,13 @@ def savitzky_golay(
     highest = checked_count(where, "degree", degree, most=12, fix="2")
 
     def checked(each: Any) -> int:
-        return checked_count(where, "order", each, fix="0")
+        return checked_count(where, "order", each, most=12, fix="0")
 
     orders = per_axis(where, "order", order, rank, checked)
     if min(shape) <= highest:
         raise ArgumentError(
             compose(
-                f"{where}(size={size!r}, degree={degree!r})",
+                f"{where}(size={shown(size)}, degree={shown(degree)})",
                 "has too few taps along an axis for that degree",
                 expected=f"sizes above {highest}",
                 fix=f"size={(highest + 1) | 1}",
@@ -74,7 +74,7 @@ def savitzky_golay(
     if sum(orders) > highest:
         raise ArgumentError(
             compose(
-                f"{where}(order={order!r}, degree={degree!r})",
+                f"{where}(order={shown(order)}, degree={shown(degree)})",
                 f"asks for a derivative of total order {sum(orders)}, which is 0",
                 expected="at most the degree",
                 fix=f"degree={sum(orders)}",

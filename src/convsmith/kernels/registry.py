@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, compose
+from convsmith.kernels.arguments import shown
 from convsmith.kernels.calls import Call, parse
 from convsmith.kernels.catalogue import KernelBuilder, builders
 from convsmith.kernels.entries import Entry, entry
@@ -65,8 +66,8 @@ def get(name: str, *, ndim: int | None = None, **parameters: Any) -> NDArray[Any
         if given.get("ndim", ndim) != ndim:
             raise ArgumentError(
                 compose(
-                    f"kernels.get({name!r}, ndim={ndim!r})",
-                    f"says ndim={given['ndim']!r} in the name",
+                    f"kernels.get({shown(name)}, ndim={shown(ndim)})",
+                    f"says ndim={shown(given['ndim'])} in the name",
                     expected="one number of spatial axes",
                     fix="leave it out of the name",
                 ),
@@ -84,7 +85,7 @@ def get(name: str, *, ndim: int | None = None, **parameters: Any) -> NDArray[Any
     if missing:
         raise ArgumentError(
             compose(
-                f"kernels.get({name!r})",
+                f"kernels.get({shown(name)})",
                 f"lacks {', '.join(missing)}, which this kernel has no default for",
                 expected="a value for each",
                 fix=f"kernels.get({call.name!r}, {missing[0]}=...)",
@@ -158,7 +159,7 @@ def register(name: str, builder: Any = None, *, overwrite: bool = False) -> Any:
     if not (isinstance(name, str) and name.isidentifier()):
         raise ArgumentError(
             compose(
-                f"kernels.register({name!r})",
+                f"kernels.register({shown(name)})",
                 "is not a name",
                 expected="letters, digits and underscores, beginning with a letter",
                 fix='name="my_filter"',
@@ -169,7 +170,7 @@ def register(name: str, builder: Any = None, *, overwrite: bool = False) -> Any:
     if name in _BUILDERS and not overwrite:
         raise ArgumentError(
             compose(
-                f"kernels.register({name!r})",
+                f"kernels.register({shown(name)})",
                 "is taken",
                 expected="a new name",
                 fix="another name, or overwrite=True",
@@ -182,7 +183,7 @@ def register(name: str, builder: Any = None, *, overwrite: bool = False) -> Any:
     if not callable(builder):
         raise ArgumentError(
             compose(
-                f"kernels.register({name!r}, builder={builder!r})",
+                f"kernels.register({shown(name)}, builder={shown(builder)})",
                 "can't be called",
                 expected="a function that returns the array",
                 fix="lambda: array",
@@ -207,7 +208,7 @@ def _found(where: str, name: Any) -> KernelBuilder:
     fix = _closest(str(name))
     raise ArgumentError(
         compose(
-            f"kernels.{where}({name!r})",
+            f"kernels.{where}({shown(name)})",
             "is not a registered kernel",
             expected="one of convsmith.kernels.names()",
             fix=repr(fix) if fix else "kernels.register(name, builder) first",
@@ -242,7 +243,7 @@ def _by_keyword(name: str, call: Call, accepted: Mapping[str, inspect.Parameter]
     if len(call.positional) > len(places):
         raise ArgumentError(
             compose(
-                f"kernels.get({name!r})",
+                f"kernels.get({shown(name)})",
                 f"has {len(call.positional)} arguments without a keyword",
                 expected=f"at most {len(places)}" + (f": {', '.join(places)}" if places else ""),
                 fix="write keyword=value",
@@ -268,7 +269,7 @@ def _unfit(
 ) -> ArgumentError:
     return ArgumentError(
         compose(
-            f"kernels.get({name!r}, {key}={value!r})",
+            f"kernels.get({shown(name)}, {key}={shown(value)})",
             problem,
             expected=f"any of {', '.join(accepted) or 'none'}",
             fix="leave it out",

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, KernelError, compose
-from convsmith.kernels.arguments import check_entries, checked_choice, checked_count, checked_number
+from convsmith.kernels.arguments import (
+    check_entries,
+    checked_choice,
+    checked_count,
+    checked_number,
+    shown,
+)
 from convsmith.kernels.grids import Float64Array, direction, positions
 from convsmith.kernels.operations import checked_kernel
 
@@ -119,7 +125,7 @@ def _checked_axes(axes: Any, count: int) -> tuple[int, int]:
             return row, column
     raise ArgumentError(
         compose(
-            f"rotate(axes={axes!r})",
+            f"rotate(axes={shown(axes)})",
             "is not a plane",
             expected="two different axes, row and column",
             fix="axes=(0, 1)",

@@ -14,6 +14,7 @@ from convsmith.kernels.arguments import (
     checked_count,
     checked_number,
     checked_rank,
+    shown,
 )
 from convsmith.kernels.grids import AxisName, Float64Array, axis_position
 
@@ -71,7 +72,7 @@ def finite_difference(
         if power % 2:
             raise ArgumentError(
                 compose(
-                    f"{where}(accuracy={accuracy!r})",
+                    f"{where}(accuracy={shown(accuracy)})",
                     "is odd, which central differences aren't",
                     expected="an even accuracy",
                     fix=f"accuracy={power + 1}",
@@ -120,7 +121,7 @@ def fornberg_weights(points: Sequence[float], *, order: int = 1, at: float = 0.0
     Mathematics of Computation, 1988.
     """
     where = "fornberg_weights"
-    listed: list[Any] = list(points) if isinstance(points, Sequence | np.ndarray) else []
+    listed: list[Any] = list(points) if isinstance(points, Sequence) or np.ndim(points) else []
     numbers = [checked_number(where, "points", each, fix="[-1, 0, 1]") for each in listed]
     if not 1 <= len(numbers) <= 100 or len(set(numbers)) < len(numbers):
         raise ArgumentError(

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from convsmith.errors import ArgumentError, compose
-from convsmith.kernels.arguments import checked_count, checked_rank, checked_sizes
+from convsmith.kernels.arguments import checked_count, checked_rank, checked_sizes, shown
 from convsmith.kernels.grids import Float64Array, outer
 
 MOST_MOMENTS = 20
@@ -126,7 +126,7 @@ def _bands(where: str, moments: int, band: str | None, ndim: int) -> Float64Arra
     if not isinstance(band, str) or band not in known:
         raise ArgumentError(
             compose(
-                f"{where}(band={band!r})",
+                f"{where}(band={shown(band)})",
                 f"is not a band of a kernel with {rank} axes",
                 expected=f"one of {', '.join(map(repr, known))}",
                 fix=f"band={known[0]!r}",
