@@ -105,6 +105,14 @@ def test_discrete_derivatives_are_central_differences(order: int) -> None:
     np.testing.assert_allclose(kernel[5:-5], expected[5:-5], atol=1e-14)
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_discrete_derivatives_of_few_taps_have_the_windows_mass(order: int) -> None:
+    whole = kernels.gaussian(1.5, method="discrete", radius=30, ndim=1)
+    wide = kernels.gaussian(1.5, order=order, method="discrete", radius=30, ndim=1)
+    few = kernels.gaussian(1.5, order=order, method="discrete", radius=2, ndim=1)
+    np.testing.assert_allclose(few, wide[28:33] / whole[28:33].sum(), rtol=1e-12, atol=1e-15)
+
+
 @given(
     sigma=st.floats(0.2, 6.0),
     method=st.sampled_from(METHODS),

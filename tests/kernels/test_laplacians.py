@@ -65,6 +65,12 @@ def test_laplacian_of_gaussian_has_the_laplacians_gain(method: Any) -> None:
     assert correlate(kernel, np.ones_like(kernel)) == pytest.approx(0, abs=1e-14)
 
 
+def test_three_taps_are_enough() -> None:
+    kernel = kernels.laplacian_of_gaussian(0.5, size=3)
+    assert kernel.shape == (3, 3)
+    assert kernel[1, 1] < 0 < kernel[0, 1]
+
+
 @pytest.mark.parametrize("sigma", [1.0, 2.5])
 def test_difference_of_gaussians_is_scikit_images(sigma: float) -> None:
     kernel = kernels.difference_of_gaussians(sigma, ratio=1.6, truncate=8.0)
