@@ -149,6 +149,14 @@ def test_sizes() -> None:
     assert narrow.tolist() == [0.0, 0.5, 0.5, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("method", "sigma"), [("sampled", 1e9), ("integrated", 1e9), ("discrete", 1e4)]
+)
+def test_wide_ones_are_flat(method: Any, sigma: float) -> None:
+    kernel = kernels.gaussian(sigma, method=method, size=5, ndim=1)
+    np.testing.assert_allclose(kernel, 0.2, rtol=1e-7 if method == "discrete" else 1e-14)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_narrow_ones_are_the_identity(method: Any) -> None:
     kernel = kernels.gaussian(0.01, method=method, size=3)
@@ -175,6 +183,7 @@ def test_narrow_ones_are_the_identity(method: Any) -> None:
         ({"order": 21}, r"expected a whole number from 0 to 20"),
         ({"method": "exact"}, r"method='exact'\): is not a choice; .*'sampled', 'integrated'"),
         ({"method": "discrete", "size": 4}, r"is even, and the discrete Gaussian .* Try: size=5"),
+        ({"method": "discrete", "sigma": 2e4, "size": 3}, r"sigma=20000.0\): .* up to 10000"),
         ({"size": 0}, r"size=0\): is not a kernel size"),
         ({"radius": -1}, r"radius=-1\): is out of range"),
         ({"size": 3, "radius": 1}, r"states the size twice"),

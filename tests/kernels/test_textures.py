@@ -82,6 +82,8 @@ def test_blobs_and_blurs_are_scipys() -> None:
         np.testing.assert_allclose(bank[..., 36 + k], expected, atol=5e-5)
     for k, s in enumerate(widths):
         np.testing.assert_array_equal(bank[..., 44 + k], kernels.gaussian(s, size=49))
+    blob = kernels.laplacian_of_gaussian(10.0, size=49)
+    np.testing.assert_allclose(kernels.mr8()[..., 37], blob / np.abs(blob).sum(), atol=1e-15)
     np.testing.assert_array_equal(kernels.mr8()[..., 36], kernels.gaussian(10.0, size=49))
 
 

@@ -26,6 +26,9 @@ METHODS: tuple[Method, ...] = get_args(Method)
 NARROWEST = 1e-3
 """The least sigma, in pixels: a kernel of one tap, whose formulas stay finite."""
 
+WIDEST_DISCRETE = 1e4
+"""Bessel functions take a step for each pixel of some 12 sigma; so wide, sampling does as well."""
+
 HIGHEST = 20
 """The highest derivative: beyond it, float64 has no digits left for the sampled polynomial."""
 
@@ -74,7 +77,8 @@ def gaussian(
     Raises:
         ArgumentError: `ndim` isn't 1, 2 or 3; a sigma isn't a finite number from 0.001 on; an
             order isn't a whole number from 0 to 20; an unknown method; a bad size, radius or
-            truncate, or both of the first two; an even size of ``"discrete"``.
+            truncate, or both of the first two; an even size, or a sigma
+            above 10000, of ``"discrete"``.
 
     Example:
         >>> gaussian(1.0, size=3, ndim=1).round(4).tolist()
@@ -116,6 +120,9 @@ def gaussian_lines(
 
     orders = per_axis(where, "order", order, rank, checked_order)
     method = checked_choice(where, "method", method, METHODS)
+    if method == "discrete":
+        for each in sigmas:
+            checked_number(where, "sigma", each, most=WIDEST_DISCRETE, fix="1.0")
     shape = window_sizes(where, size, radius, rank, sigmas, truncate)
     if method == "discrete" and any(count % 2 == 0 for count in shape):
         raise ArgumentError(
@@ -161,13 +168,11 @@ def gaussian_line(sigma: float, order: int, method: Method, count: int) -> Float
         return mass / mass.sum()
     peak = 1 / (sigma * math.sqrt(2 * math.pi))
 
-    def slope(t: Float64Array) -> Float64Array:
-        return _hermite(t / sigma, order - 1) / sigma ** (order - 1) * peak * np.exp(-_half(t))
+    def integral(t: Float64Array) -> Float64Array:
+        z = t / sigma
+        return _hermite(z, order - 1) / sigma ** (order - 1) * peak * np.exp(-(z**2) / 2)
 
-    def _half(t: Float64Array) -> Float64Array:
-        return (t / sigma) ** 2 / 2
-
-    return (slope(low) - slope(high)) / mass.sum()
+    return (integral(low) - integral(high)) / mass.sum()
 
 
 def _bell(places: Float64Array, sigma: float) -> Float64Array:
@@ -185,10 +190,12 @@ def _hermite(z: Float64Array, order: int) -> Float64Array:
 
 
 def _between(low: float, high: float) -> float:
-    """Return the normal distribution's mass, with all its digits in the tails as well."""
+    """Return the normal distribution's mass, with all its digits in the tails and in the middle."""
     if low > 0:
         low, high = -high, -low
     root = math.sqrt(2)
+    if low > -0.5:
+        return (math.erf(high / root) - math.erf(low / root)) / 2
     return (math.erfc(-high / root) - math.erfc(-low / root)) / 2
 
 
