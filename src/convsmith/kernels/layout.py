@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, KernelError, compose
+from convsmith.kernels.arguments import is_whole, shown
 
 SPATIAL_LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -75,10 +76,10 @@ def as_kernel(
     Source: the layouts are those of `keras.ops.conv`, `torch.nn.functional.conv2d` and LiteRT's
     CONV_2D.
     """
-    if ndim not in SPATIAL_LETTERS:
+    if not is_whole(ndim) or ndim not in SPATIAL_LETTERS:
         raise ArgumentError(
             compose(
-                f"as_kernel(ndim={ndim!r})",
+                f"as_kernel(ndim={shown(ndim)})",
                 "is not a number of spatial axes",
                 expected="1, 2 or 3",
                 fix="ndim=2",

@@ -60,6 +60,7 @@ class FixedConvolution(Windowed):
         self._set_edges(padding, padding_mode, padding_value, dilation_rate)
         self.channel_axis = _checked_channel_axis(channel_axis)
         self.kernel_name = kernel if isinstance(kernel, str) else None
+        self._named_layout = layout
         array = fixed_kernel(kernel, rank, layout)
         if self.channel_axis is None and array.ndim == rank + 2 and array.shape[-2] != 1:
             raise KernelError(
@@ -178,7 +179,7 @@ class FixedConvolution(Windowed):
             "data_format": self.data_format,
             "dilation_rate": self.dilation_rate,
             "channel_axis": self.channel_axis,
-            "layout": None if self.kernel_name else layouts[self._array.ndim],
+            "layout": self._named_layout if self.kernel_name else layouts[self._array.ndim],
             "separable": self.separable,
         }
 
@@ -398,7 +399,8 @@ class FixedConv2D(FixedConvolution):
 
     Args:
         kernel: an array-like (list, NumPy array, any backend's tensor) of one of these shapes,
-            or a name of `convsmith.kernels.names()`.
+            or a name of `convsmith.kernels.names()`, also with arguments that are literals:
+            ``"gaussian(sigma=2)"``.
         strides: an int, or one for each spatial axis.
         padding: ``"valid"`` (the default, as in Keras), ``"same"``, ``"same_lower"``,
             ``"full"``, ``"causal"``, an int, or for each axis an int or ``(low, high)``.
