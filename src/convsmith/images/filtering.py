@@ -41,7 +41,8 @@ def filter(
     Args:
         image: array-like of bool, 8- to 32-bit integers or floats: ``(height, width)``,
             ``(height, width, channels)``, or anything else with `axes`. Channels are filtered
-            one by one.
+            one by one. A Dask array gives a Dask array of the same chunks and the same
+            numbers, which is computed when it is asked for.
         kernel: an array-like with as many axes as are filtered, in their order; a bank with one
             more, or a list of kernels; or a name such as ``"sobel_x"`` or
             ``"gaussian(sigma=2)"`` of `convsmith.kernels.names()`. Complex kernels give complex
@@ -78,23 +79,71 @@ def filter(
 
     Source: none.
     """
-    wanted = request(
-        image, kernel, axes=axes, padding_mode=padding_mode, padding_value=padding_value,
-        dtype=dtype, anchor=anchor, flip=flip, convention_name=convention, method=method,
-        workers=workers,
-    )  # fmt: skip
-    return filtered(wanted)
+    options: dict[str, Any] = {
+        "axes": axes, "padding_mode": padding_mode, "padding_value": padding_value,
+        "dtype": dtype, "anchor": anchor, "flip": flip, "convention_name": convention,
+        "method": method, "workers": workers,
+    }  # fmt: skip
+    if _is_lazy(image):
+        from convsmith.images import lazy
+
+        return lazy.filtered(image, kernel, options)
+    return filtered(request(image, kernel, **options))
+
+
+def _is_lazy(image: Any) -> bool:
+    """Whether an image is Dask's, which is told without importing Dask."""
+    return type(image).__module__.partition(".")[0] == "dask"
 
 
 def filtered(wanted: Request) -> Array:
     """Return the result of a checked call."""
     source = arranged(wanted.image, wanted.axes)
-    region = whole(source.array.shape[1:-1])
-    if any(kernel.dtype.kind == "c" for kernel in wanted.kernels):
-        return _complex(wanted, source, region)
-    plans = [plan_kernel(wanted, i, kernel) for i, kernel in enumerate(wanted.kernels)]
-    results = computed(wanted, plans, source.array, region)
-    return joined(wanted, source, results)
+    return results_of(wanted, planned(wanted), source, whole(source.array.shape[1:-1]))
+
+
+Plans = tuple[tuple[KernelPlan, ...], ...]
+"""For each kernel one plan; or two, for the real and the imaginary parts."""
+
+
+def planned(wanted: Request) -> Plans:
+    """Return how each kernel is applied.
+
+    Raises:
+        ArgumentError: complex kernels whose results could not be complex.
+    """
+    if not any(kernel.dtype.kind == "c" for kernel in wanted.kernels):
+        return tuple((plan_kernel(wanted, i, k),) for i, k in enumerate(wanted.kernels))
+    if wanted.target not in ("float32", "float64"):
+        raise ArgumentError(
+            compose(
+                "kernel",
+                f"is complex, and results of dtype {wanted.target} can't be",
+                expected='dtype="float32" or "float64", for complex64 or complex128',
+                fix='dtype="float32"',
+            ),
+            argument="dtype",
+            value=wanted.target,
+        )
+    return tuple(
+        tuple(
+            plan_kernel(wanted, i, np.ascontiguousarray(part))
+            for part in (np.real(kernel), np.imag(kernel))
+        )
+        for i, kernel in enumerate(wanted.kernels)
+    )
+
+
+def results_of(wanted: Request, plans: Plans, source: Arranged, region: Region) -> Array:
+    """Return the outputs of a region, with the image's axes."""
+    if len(plans[0]) == 1:
+        results = computed(wanted, [plan for (plan,) in plans], source.array, region)
+        return joined(wanted, source, results)
+    pairs = []
+    for parts in plans:
+        real, imaginary = computed(wanted, parts, source.array, region)
+        pairs.append(real + 1j * imaginary)
+    return joined(wanted, source, pairs)
 
 
 def computed(
@@ -115,30 +164,6 @@ def joined(wanted: Request, source: Arranged, results: Sequence[Array]) -> Array
         return source.restored(results[0])
     stacked = np.stack([source.restored(r) for r in results])
     return np.moveaxis(stacked, 0, -1)
-
-
-def _complex(wanted: Request, source: Arranged, region: Region) -> Array:
-    """Return the results of complex kernels: a real and an imaginary part of each."""
-    if wanted.target not in ("float32", "float64"):
-        raise ArgumentError(
-            compose(
-                "kernel",
-                f"is complex, and results of dtype {wanted.target} can't be",
-                expected='dtype="float32" or "float64", for complex64 or complex128',
-                fix='dtype="float32"',
-            ),
-            argument="dtype",
-            value=wanted.target,
-        )
-    pairs = []
-    for i, kernel in enumerate(wanted.kernels):
-        plans = [
-            plan_kernel(wanted, i, np.ascontiguousarray(p))
-            for p in (np.real(kernel), np.imag(kernel))
-        ]
-        real, imaginary = computed(wanted, plans, source.array, region)
-        pairs.append(real + 1j * imaginary)
-    return joined(wanted, source, pairs)
 
 
 class Plan(tuple[KernelPlan, ...]):
@@ -172,6 +197,10 @@ def plan(image: Any, kernel: Any, **options: Any) -> Plan:
     Source: none.
     """
     options["convention_name"] = options.pop("convention", None)
+    if _is_lazy(image):
+        from convsmith.images.parts import stand_in
+
+        image = stand_in(image.shape, image.dtype, options["convention_name"])
     wanted = request(image, kernel, **options)
     parts = [
         (i, np.ascontiguousarray(part))

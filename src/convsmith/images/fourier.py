@@ -85,15 +85,16 @@ def apply(
         tile[: len(maps[0]), : len(maps[1])] = edges.value
         inside = np.ix_(np.flatnonzero(held[0]), np.flatnonzero(held[1]))
         tile[inside] = source[maps[0][held[0]]][:, maps[1][held[1]], channel]
-        values = fft.irfft2(fft.rfft2(tile) * spectrum, s=size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = fft.irfft2(fft.rfft2(tile) * spectrum, s=size)
         values = values[taps[0] - 1 :, taps[1] - 1 :]
         begin = [max(f, c) for f, c in zip(region.first, corner, strict=True)]
         end = [min(n, c + s) for n, c, s in zip(region.last, corner, steps, strict=True)]
         cut = tuple(slice(b - c, e - c) for b, e, c in zip(begin, end, corner, strict=True))
         to = tuple(slice(b - f, e - f) for b, e, f in zip(begin, end, region.first, strict=True))
+        if not np.isfinite(values).all():  # Of the whole tile, whatever part of it is wanted.
+            values = direct(tile)
         part = values[cut]
-        if not np.isfinite(part).all():
-            part = direct(tile)[cut]
         if scales[0] is not None and scales[1] is not None:
             part = part * scales[0][to[0], None] * scales[1][to[1]]
         result[(*to, channel)] = converted(part, plan.target, plan.rounding)

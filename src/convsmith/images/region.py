@@ -25,8 +25,8 @@ class Region:
     first: tuple[int, ...]
     last: tuple[int, ...]
     """The outputs, from and to before."""
-    held: tuple[int, ...]
-    """Where the part that is at hand begins; -1 entries can't be read from it."""
+    held: tuple[int | Array, ...]
+    """Where the part that is at hand begins; or which places it holds, ascending."""
 
 
 def whole(sizes: Sequence[int]) -> Region:
@@ -53,4 +53,6 @@ def places_of(
 
 def at_hand(places: NDArray[np.int64], region: Region, axis: int) -> NDArray[np.int64]:
     """Return places of the image as places of the part that is at hand."""
-    return np.where(places == OUTSIDE, OUTSIDE, places - region.held[axis])
+    held = region.held[axis]
+    found = places - held if isinstance(held, int) else np.searchsorted(held, places)
+    return np.where(places == OUTSIDE, OUTSIDE, found)

@@ -1,0 +1,139 @@
+"""Dask arrays: a task for each chunk of the result, which takes of its neighbours what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convsmith.errors import ShapeError, UnsupportedError, compose
+from convsmith.images.parts import Bounds, Places, Recipe, recipe
+
+Array = NDArray[Any]
+
+
+def filtered(image: Any, kernel: Any, options: dict[str, Any]) -> Any:
+    """Return a Dask array of the image's chunks, filtered when it is computed.
+
+    Each task runs on one thread, since Dask runs several; and gives the numbers of the whole image.
+
+    Args:
+        image: a Dask array with known chunks.
+        kernel: as in `convsmith.images.filter`.
+        options: the arguments of `convsmith.images.requests.request`.
+
+    Raises:
+        ShapeError: chunks of unknown sizes.
+        UnsupportedError: another object of Dask's than an array.
+    """
+    from dask.array.core import Array as DaskArray
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    if not isinstance(image, DaskArray):
+        raise UnsupportedError(
+            compose(
+                f"image of type {type(image).__name__}",
+                "is not an array of Dask's",
+                expected="dask.array.Array",
+                fix="dask.array.from_delayed(image, shape, dtype)",
+            ),
+            argument="image",
+        )
+    if any(np.isnan(n) for axis in image.chunks for n in axis):
+        raise ShapeError(
+            compose(
+                "image",
+                "has chunks whose sizes are not known",
+                expected="known chunks",
+                fix="image.compute_chunk_sizes()",
+            ),
+            argument="image",
+            value=image.chunks,
+        )
+    how = recipe(image.shape, image.dtype, kernel, **options)
+    token = tokenize(image.name, how)
+    graph: dict[Any, Any] = {f"recipe-{token}": how}
+    name, pieces = f"filtered-{token}", f"piece-{token}"
+    wanted = [_needs(how, axis, image.chunks[axis]) for axis in range(image.ndim)]
+    bank = (0,) if how.wanted.bank else ()
+    for index in product(*(range(len(c)) for c in image.chunks)):
+        needs = [wanted[axis][i] for axis, i in enumerate(index)]
+        keys, places = [], []
+        for chosen in product(*(need.items() for need in needs)):
+            chunk = tuple(i for i, _ in chosen)
+            key: Any = (image.name, *chunk)
+            inside = tuple(p.inside for _, p in chosen)
+            if any(each is not None for each in inside):
+                # A piece of its own, so that the chunk itself needn't wait, or travel.
+                whole, key = key, (pieces, *index, *chunk)
+                graph[key] = (partial(taken, inside), whole)
+            keys.append(key)
+            places.append(tuple(p.at for _, p in chosen))
+        bounds = [_bounds(image.chunks[axis], index[axis]) for axis in how.axes]
+        make = partial(chunk_of, places, bounds)
+        graph[(name, *index, *bank)] = (make, f"recipe-{token}", keys)
+    chunks = (*image.chunks, (len(how.plans),)) if bank else image.chunks
+    before: Any = [image]
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=before)
+    return DaskArray(layers, name, chunks, dtype=how.dtype)
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Which places of a chunk of an axis are needed, None for all, and where the first goes."""
+
+    inside: Places | None
+    at: int
+
+
+def _bounds(sizes: Sequence[int], index: int) -> Bounds:
+    first = int(sum(sizes[:index]))
+    return first, first + int(sizes[index])
+
+
+def _needs(how: Recipe, axis: int, sizes: Sequence[int]) -> list[dict[int, _Need]]:
+    """Return what each chunk of the result needs of which chunks of the image, along an axis."""
+    if axis not in how.axes:
+        return [{i: _Need(None, 0)} for i in range(len(sizes))]
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    found = []
+    for i in range(len(sizes)):
+        places = how.places(axis, (int(edges[i]), int(edges[i + 1])))
+        need: dict[int, _Need] = {}
+        if not len(places):
+            need[i] = _Need(None, 0)  # An empty chunk.
+        owners = np.searchsorted(edges, places, side="right") - 1
+        for owner in np.unique(owners):
+            at = np.flatnonzero(owners == owner)
+            inside = places[at] - edges[owner]
+            need[int(owner)] = _Need(None if len(inside) == sizes[owner] else inside, int(at[0]))
+        found.append(need)
+    return found
+
+
+def taken(inside: Sequence[Places | None], chunk: Array) -> Array:
+    """Return a copy of some places of a chunk, which doesn't keep the rest alive."""
+    chunk = np.asarray(chunk)
+    for axis, places in enumerate(inside):
+        if places is not None:
+            chunk = np.take(chunk, places, axis)
+    return chunk
+
+
+def chunk_of(
+    at: Sequence[Sequence[int]], bounds: Sequence[Bounds], how: Recipe, pieces: Sequence[Array]
+) -> Array:
+    """Return a chunk of the result from pieces of the image, each with where it goes."""
+    if len(pieces) == 1:
+        return how.part(np.asarray(pieces[0]), bounds, workers=1)
+    shape = np.max([np.add(a, p.shape) for a, p in zip(at, pieces, strict=True)], axis=0)
+    block = np.empty(shape, pieces[0].dtype)
+    for corner, piece in zip(at, pieces, strict=True):
+        block[tuple(slice(a, a + n) for a, n in zip(corner, piece.shape, strict=True))] = piece
+    return how.part(block, bounds, workers=1)
