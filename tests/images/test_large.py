@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from convsmith import images
 from convsmith.errors import ArgumentError, DataError, UnsupportedError
@@ -246,6 +247,20 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="gray: needs red, green and blue"):
         large.filter_file(tmp_path / "two.tif", tmp_path / "a.npy", Treatment("box", gray=True))
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_tiff_that_can_not_be_read_part_by_part(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((90, 90), "uint8")).save(tmp_path / "a.tif", compression="tiff_lzw")
+    with pytest.raises(DataError, match="can't be decoded.*Try: pip install imagecodecs"):
+        large.filter_file(tmp_path / "a.tif", tmp_path / "a.npy", "box")
+    turned = [(274, 3, 1, 6, True)]
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((90, 90), "uint8"), extratags=turned)
+    with pytest.raises(UnsupportedError, match=r"is stored turned \(orientation 6\)"):
+        large.filter_file(tmp_path / "b.tif", tmp_path / "b.npy", "box")
+    with pytest.raises(UnsupportedError, match="can't hold the 2 filters of a bank.*out.zarr"):
+        large.filter_file(
+            write(tmp_path / "in.npy", np.zeros((9, 9))), tmp_path / "out.tif", ["box", "box"]
+        )
 
 
 def test_a_missing_library_says_how_to_get_it(

@@ -9,15 +9,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from convsmith.cli import build, info, predict, train
+from convsmith.cli import build, filtering, info, kernels, predict, train
 from convsmith.cli.app import app
 from convsmith.cli.failures import INTERRUPTED, exit_code, interrupted
 
-__all__ = ["build", "info", "main", "predict", "train"]
+__all__ = ["build", "filtering", "info", "kernels", "main", "predict", "train"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0, or 2 with one line on stderr when the request can't be met."""
+    """Run the command and exit.
+
+    With 0; with 2 and one line on stderr when the request can't be met; with 3 when some of several
+    files failed.
+    """
     given = list(sys.argv[1:] if args is None else args)
     try:
         status = app(args=given, prog_name="convsmith", standalone_mode=False)

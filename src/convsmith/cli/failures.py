@@ -11,6 +11,7 @@ from convsmith.errors import ConvsmithError
 
 BAD_REQUEST = 2
 BUG = 1
+SOME_FAILED = 3
 INTERRUPTED = 130
 
 
@@ -44,7 +45,10 @@ def exit_code(error: BaseException, *, debug: bool) -> int:
 
 
 def interrupted() -> int:
-    err.print("Stopped. A training run keeps its finished epochs: add --resume to continue.")
+    err.print(
+        "Stopped. What is finished is kept (a training run's epochs, the files and the tiles of "
+        "large images that `filter` made): add --resume to continue."
+    )
     return INTERRUPTED
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith._version import __version__
-from convsmith.errors import ArgumentError, compose
-from convsmith.images import sinks
+from convsmith.errors import ArgumentError, UnsupportedError, compose
+from convsmith.images import pictures, sinks
 from convsmith.images.parts import Places, Recipe, gathered, recipe
 from convsmith.images.sources import Source, grayed, opened
 from convsmith.images.treatment import Treatment
@@ -200,6 +200,18 @@ class _Work:
 
     def begin(self, resume: bool, overwrite: bool) -> None:
         """Make the result's file, or find what a stopped run left."""
+
+        if self.out.suffix in pictures.TIFF and len(self.shape) > len(self.source.shape):
+            raise UnsupportedError(
+                compose(
+                    f"output {self.out.name}",
+                    f"can't hold the {self.shape[-1]} filters of a bank",
+                    expected="a .npy or .zarr file, or --magnitude",
+                    fix=self.out.with_suffix(".zarr").name,
+                ),
+                argument="out",
+                value=self.out,
+            )
 
         def create(path: Path) -> None:
             last, rank = self.shape[-1], len(self.shape)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import DataError, UnsupportedError, compose
+from convsmith.images.orientation import AS_STORED, TAG
 from convsmith.images.parts import Read
 from convsmith.images.treatment import gray_of
 
@@ -158,6 +159,7 @@ def _tiff(path: Path) -> Iterator[Source]:
     with file:
         series = file.series[0]
         page, names = series.keyframe, series.axes
+        _check_orientation(path, page)
         place = {name: names.index(name) for name in "YXS" if name in names}
         if series.dataoffset is not None and page.is_memmappable:
             dtype = series.dtype.newbyteorder(file.byteorder)
@@ -176,6 +178,21 @@ def _tiff(path: Path) -> Iterator[Source]:
         )
 
 
+def _check_orientation(path: Path, page: Any) -> None:
+    """Refuse what is stored turned: kernels with a direction act on the picture as it is seen."""
+    stored = page.tags[TAG].value if TAG in page.tags else AS_STORED
+    if stored != AS_STORED:
+        raise UnsupportedError(
+            compose(
+                str(path),
+                f"is stored turned (orientation {stored}), and too large to be turned in memory",
+                fix="save it upright",
+            ),
+            argument="path",
+            value=path,
+        )
+
+
 def _segments(path: Path, series: Any) -> tuple[Read, tuple[int, ...]]:
     """Return a reader of tiles or strips, of which each call decodes those it needs."""
     array = library("zarr").open_array(series.aszarr(), mode="r")
@@ -183,17 +200,17 @@ def _segments(path: Path, series: Any) -> tuple[Read, tuple[int, ...]]:
     def read(where: tuple[slice, ...]) -> Array:
         try:
             return array[where]
-        except ValueError as error:
-            raise unreadable(path, error) from error
+        except Exception as error:  # Decoders raise anything on damaged files.
+            raise _unreadable(path, error) from error
 
     return read, tuple(array.chunks)
 
 
-def unreadable(path: Path, error: Exception) -> UnsupportedError:
-    """Return what to say of a compression that tifffile needs another library for."""
+def _unreadable(path: Path, error: Exception) -> DataError:
+    """Return what to say of damage, or a compression that tifffile needs another library for."""
     fix = "pip install imagecodecs" if "imagecodecs" in str(error) else None
     reason = " ".join(str(error).split())
-    return UnsupportedError(
+    return DataError(
         compose(str(path), f"can't be decoded: {reason}", fix=fix), argument="path", value=path
     )
 

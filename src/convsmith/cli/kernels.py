@@ -1,0 +1,1 @@
+"""`convsmith kernels` and `convsmith kernels show`."""
