@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 INK = "#22303c"
 FAINT = "#dfe5ea"
+GAPS = "#aab4bd"
 COLOURS = ("#c8502d", "#2f6f9f", "#5b8c3a", "#8a5aa3")
 
 
@@ -149,7 +150,7 @@ def show_image(axes: Any, image: np.ndarray, title: str = "", *, signed: bool = 
     """
     limits: dict[str, float] = {}
     if signed:
-        limit = max(float(np.abs(image).max()), 1e-12)
+        limit = max(float(np.nanmax(np.abs(image))), 1e-12)
         limits = {"vmin": -limit, "vmax": limit}
     colours = "RdBu_r" if signed else "gray"
     axes.imshow(image, cmap=colours, interpolation="nearest", **limits)
@@ -159,3 +160,76 @@ def show_image(axes: Any, image: np.ndarray, title: str = "", *, signed: bool = 
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color(FAINT)
+
+
+def save_sheet(path: Path, kernels: Mapping[str, np.ndarray], *, columns: int = 9) -> None:
+    """Draw kernels as a contact sheet: a square for each, with all of its slices and filters.
+
+    Red is positive, blue negative, white zero; each filter on its own scale.
+
+    Args:
+        path: The PNG to write.
+        kernels: For each name its parts, (parts, rows, columns).
+        columns: How many stand side by side.
+    """
+    rows = -(-len(kernels) // columns)
+    figure = new_figure(figsize=(1.5 * columns, 1.68 * rows + 0.5))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (name, parts) in zip(grid.flat, kernels.items(), strict=False):
+        title = f"{name} ({len(parts)})" if len(parts) > 1 else name
+        show_image(axes, montage(parts), signed=True)
+        axes.set_facecolor(GAPS)
+        axes.set_title(title, color=INK, fontsize=min(8.5, 160 / len(title)))
+    note = (
+        "Red is above zero, blue below, white zero, each filter on its own scale. "
+        "Banks show all filters, volumes all slices."
+    )
+    figure.supxlabel(note, color=INK, fontsize=9)
+    figure.savefig(path, dpi=130)
+
+
+def montage(parts: np.ndarray) -> np.ndarray:
+    """Return (parts, rows, columns) as one picture, each on its own scale, with gaps between."""
+    if len(parts) == 1:
+        return parts[0]
+    # Gaps are thinner than the entries of small filters.
+    larger = max(1, 40 // max(parts.shape[1:]))
+    parts = parts.repeat(larger, axis=1).repeat(larger, axis=2)
+    count, height, width = parts.shape
+    across = count if count < 4 else int(np.ceil(np.sqrt(count * height / width)))
+    down = -(-count // across)
+    gap = max(1, round(0.08 * max(height, width)))
+    sheet = np.full((down * (height + gap) - gap, across * (width + gap) - gap), np.nan)
+    for index, part in enumerate(parts):
+        top, left = index // across * (height + gap), index % across * (width + gap)
+        scaled = part / max(float(np.abs(part).max()), 1e-12)
+        sheet[top : top + height, left : left + width] = scaled
+    return sheet
+
+
+def save_kernel(path: Path, name: str, parts: np.ndarray, responses: np.ndarray) -> None:
+    """Draw a kernel, or the filters of a bank, each above its frequency response.
+
+    Args:
+        path: The PNG to write.
+        name: What it is called.
+        parts: (parts, rows, columns).
+        responses: For each part the gain at frequencies from -1/2 to 1/2 along both axes.
+    """
+    columns = min(len(parts), 8)
+    rows = -(-len(parts) // columns)
+    figure = new_figure(figsize=(max(1.9 * columns, 5.0), 3.9 * rows + 0.8))
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for index, (part, response) in enumerate(zip(parts, responses, strict=True)):
+        top, column = 2 * (index // columns), index % columns
+        title = f"filter {index}" if len(parts) > 1 else "entries"
+        show_image(grid[top, column], part, title, signed=True)
+        show_image(grid[top + 1, column], response, f"gain up to {response.max():.3g}")
+    figure.suptitle(name, color=INK, fontweight="bold", fontsize=11)
+    note = "Gain: frequency 0 in the middle, half a cycle per pixel at the edges; white is largest"
+    figure.supxlabel(note, color=INK, fontsize=8)
+    figure.savefig(path, dpi=130)

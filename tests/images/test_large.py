@@ -253,6 +253,7 @@ def test_tiff_that_can_not_be_read_part_by_part(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((90, 90), "uint8")).save(tmp_path / "a.tif", compression="tiff_lzw")
     with pytest.raises(DataError, match="can't be decoded.*Try: pip install imagecodecs"):
         large.filter_file(tmp_path / "a.tif", tmp_path / "a.npy", "box")
+    assert not list(tmp_path.glob("*.partial"))
     turned = [(274, 3, 1, 6, True)]
     tifffile.imwrite(tmp_path / "b.tif", np.zeros((90, 90), "uint8"), extratags=turned)
     with pytest.raises(UnsupportedError, match=r"is stored turned \(orientation 6\)"):

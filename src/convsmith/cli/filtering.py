@@ -135,8 +135,10 @@ def filter_(
     )
     wanted = pairs(inputs, output, form=form)
     _check_outputs(wanted, settings)
-    _hint(treatment, wanted)
-    _finish(_run(wanted, settings), wanted, output, debug)
+    outcome = _run(wanted, settings)
+    if outcome.done:
+        _hint(treatment, wanted)
+    _finish(outcome, wanted, output, debug)
 
 
 def _modes(text: str | None) -> Any:

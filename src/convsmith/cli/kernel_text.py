@@ -1,12 +1,21 @@
-"""Kernels as they are typed: a name, a name with arguments, a file, or the numbers."""
+"""Kernels as text: what is typed (a name, a file, numbers), and entries as they are printed."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convsmith.errors import ArgumentError, compose
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_COLUMNS, MIDDLE = 15, 9
+"""Of wider kernels only the middle is shown."""
+
+DENOMINATORS = (*range(1, 65), 81, 100, 128, 256, 273, 512, 1024, 4096)
+"""Entries that are multiples of one over such a number are shown as whole numbers."""
 
 FORMS = (
     "a name, a name with arguments, a FILE.npy or numbers: sobel_x, 'gaussian(sigma=2)', [[1,2]]"
@@ -52,3 +61,47 @@ def _wrong(text: str, problem: str) -> ArgumentError:
         argument="kernel",
         value=text,
     )
+
+
+def values(kernel: np.ndarray) -> str:
+    """Return the entries, of large kernels those in the middle; whole numbers where possible."""
+    import numpy as np
+
+    cut = tuple(
+        slice((n - MIDDLE) // 2, (n + MIDDLE) // 2) if n > MOST_COLUMNS else slice(None)
+        for n in kernel.shape
+    )
+    shown = kernel[cut]
+    prefix = ""
+    if shown.shape != kernel.shape:
+        prefix = f"in the middle, {' x '.join(map(str, shown.shape))}:\n"
+    options: dict[str, Any] = {"max_line_width": 400, "suppress_small": True, "threshold": 10**6}
+    flat = np.abs(kernel[np.isfinite(kernel) & (kernel != 0)])
+    if not flat.size:
+        return prefix + np.array2string(shown, **options)
+    for denominator in DENOMINATORS:
+        whole = flat * denominator
+        if np.isfinite(kernel).all() and _is_whole(whole):
+            text = np.array2string(np.rint(shown * denominator).astype(int), **options)
+            return prefix + (text if denominator == 1 else f"1/{denominator} of\n{text}")
+    # So that the largest entry has one digit before the point.
+    power = int(np.floor(np.log10(flat.max())))
+    power = 0 if -2 < power < 4 else power
+    text = np.array2string(shown / 10.0**power, precision=4, floatmode="fixed", **options)
+    return prefix + (text if power == 0 else f"1e{power} of\n{text}")
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    import numpy as np
+
+    return bool(np.abs(values - np.rint(values)).max() < 1e-9 and values.max() < 1e6)
+
+
+def size(array: np.ndarray, rank: int) -> str:
+    size = " x ".join(map(str, array.shape[:rank]))
+    return f"{size}, {array.shape[-1]} filters" if array.ndim > rank else size
+
+
+def tidy(value: float) -> float:
+    """Return 0 for what is only rounding."""
+    return 0.0 if abs(value) < 1e-12 else value

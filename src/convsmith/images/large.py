@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith._version import __version__
-from convsmith.errors import ArgumentError, UnsupportedError, compose
+from convsmith.errors import ArgumentError, ConvsmithError, UnsupportedError, compose
 from convsmith.images import pictures, sinks
 from convsmith.images.parts import Places, Recipe, gathered, recipe
 from convsmith.images.sources import Source, grayed, opened
@@ -100,7 +100,11 @@ def filter_file(
         chosen = source.axes if axes is None else tuple(axes)
         work = _Work(wanted, source, path, out, chosen, jobs or processors())
         work.begin(resume, overwrite)
-        work.run(progress)
+        try:
+            work.run(progress)
+        except ConvsmithError:  # What can't be read, next time neither.
+            work.unfinished.abandon()
+            raise
     work.unfinished.end()
 
 

@@ -91,6 +91,11 @@ class Unfinished:
         with (self.folder / DONE).open("a", encoding="utf-8") as file:
             file.write(f"{index}\n")
 
+    def abandon(self) -> None:
+        """Leave nothing behind, if nothing is done."""
+        if not self.done():
+            shutil.rmtree(self.folder)
+
     def end(self) -> None:
         """Give the result its name."""
         if self.out.exists():
