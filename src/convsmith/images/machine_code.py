@@ -29,7 +29,7 @@ FIELDS = (
 TILE_ROWS = 32
 """How many rows a tile writes; tall tiles share more, low ones stay in a smaller cache."""
 
-ROW_BYTES = 4096
+ROW_BYTES = 2048
 """The longest row of a tile: several of them fit the smallest cache together."""
 
 BLOCK_BYTES = 400_000

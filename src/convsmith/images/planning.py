@@ -19,7 +19,7 @@ from convsmith.images.requests import Request
 
 Array = NDArray[Any]
 
-LINE_OVERHEAD = 16.0
+LINE_OVERHEAD = 3.5
 """What a second pass over a tile costs, in multiplications of each output."""
 
 FOURIER_COST = {"float32": 330.0, "float64": 330.0}
