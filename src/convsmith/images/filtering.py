@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.images.conventions import ConventionName
-from convsmith.images.engine import Arranged, apply, arranged, empty
+from convsmith.images.engine import Arranged, apply, arranged
+from convsmith.images.memory import empty
 from convsmith.images.planning import KernelPlan, plan_kernel
 from convsmith.images.region import Region, whole
 from convsmith.images.requests import Request, request

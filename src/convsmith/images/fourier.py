@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images.plane import OUTSIDE, index_map
+from convsmith.images.plane import OUTSIDE, axis_map
 from convsmith.images.planning import KernelPlan
 from convsmith.images.portable import converted
 from convsmith.images.program import LIMITS
-from convsmith.images.region import Region, at_hand, places_of
+from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
 
 fft: Any
@@ -117,5 +117,5 @@ def _places(
     """Return where a tile's entries are read; none beyond what the image's outputs need."""
     first = corner - plan.before[axis]
     last = min(first + size, region.sizes[axis] + plan.after[axis])
-    places = index_map(first, last, region.sizes[axis], edges.modes[axis])
-    return at_hand(places, region, axis)
+    mode, held = edges.modes[axis], region.held[axis]
+    return axis_map(first, last, region.sizes[axis], mode, held).places

@@ -6,6 +6,7 @@ give the same numbers as the whole.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,11 +139,17 @@ def _lines(
     exact = np.finfo(np.float64).eps * 4
     # What rounding of the sums hides anyway may be lost.
     allowed = max(exact, tolerance or 0.0, 2.0**-26 if work == "float32" else 0.0)
-    whole = kernels.separate(kernel, tolerance=allowed)
+    whole = _separated(kernel.tobytes(), kernel.shape, allowed)
     terms = whole[0].shape[1]
     if kernel.ndim > 2 and terms > 1:
         return (), "not one product of lines"
     return whole, f"{terms} product{'s' * (terms > 1)} of lines"
+
+
+@functools.lru_cache(maxsize=64)
+def _separated(kernel: bytes, shape: tuple[int, ...], tolerance: float) -> tuple[Array, ...]:
+    """Return the lines of a kernel, which finding takes longer than filtering a small image."""
+    return kernels.separate(np.frombuffer(kernel).reshape(shape), tolerance=tolerance)
 
 
 def _considered(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images.plane import OUTSIDE, index_map
+from convsmith.images.plane import OUTSIDE, AxisMap, axis_map
 from convsmith.images.planning import KernelPlan
 from convsmith.images.requests import Edges
 
@@ -37,20 +37,16 @@ def whole(sizes: Sequence[int]) -> Region:
 
 def places_of(
     plan: KernelPlan, edges: Edges, region: Region, axis: int
-) -> tuple[NDArray[np.int64], Array | None]:
+) -> tuple[AxisMap, Array | None]:
     """Return where each place of an axis is read, and by what outputs are multiplied."""
     first, last = region.first[axis], region.last[axis]
     mode, taps = edges.modes[axis], plan.shape[axis]
-    places = index_map(first - plan.before[axis], last + plan.after[axis], region.sizes[axis], mode)
+    begin, end = first - plan.before[axis], last + plan.after[axis]
+    places = axis_map(begin, end, region.sizes[axis], mode, region.held[axis])
     scale = None
     if "renormalize" in mode:
-        inside = np.concatenate([[0], np.cumsum(places != OUTSIDE)])
+        inside = np.concatenate([[0], np.cumsum(places.places != OUTSIDE)])
         scale = taps / np.maximum(inside[taps:] - inside[:-taps], 1)
     elif any("renormalize" in m for m in edges.modes):
         scale = np.ones(last - first)
-    return at_hand(places, region, axis), scale
-
-
-def at_hand(places: NDArray[np.int64], region: Region, axis: int) -> NDArray[np.int64]:
-    """Return places of the image as places of the part that is at hand."""
-    return np.where(places == OUTSIDE, OUTSIDE, places - region.held[axis])
+    return places, scale
