@@ -167,8 +167,8 @@ def plan(image: Any, kernel: Any, **options: Any) -> Plan:
         >>> print(plan(np.zeros((64, 64), "float32"), np.ones((9, 9))))
         kernel 9 x 9, anchor (4, 4); float32 in, summed in float32, float32 out
            direct     81 multiplications an output     every entry of the kernel
-        -> separable  34 multiplications an output     1 product of lines
-           fourier    330 multiplications an output    tiles that fit the cache
+        -> separable  22 multiplications an output     1 product of lines
+           fourier    500 multiplications an output    tiles that fit the cache
 
     Source: none.
     """

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images.plane import OUTSIDE, axis_map
+from convsmith.images.plane import OUTSIDE, AxisMap, axis_map
 from convsmith.images.planning import KernelPlan
 from convsmith.images.portable import converted
 from convsmith.images.program import LIMITS
@@ -78,13 +78,13 @@ def apply(
     ]
     scales = [places_of(plan, edges, region, axis)[1] for axis in range(2)]
 
-    def one(corner: tuple[int, int], channel: int) -> None:
+    def one(corner: tuple[int, ...], channel: int) -> None:
         tile = np.zeros(size, work)
-        maps = [_places(plan, edges, region, axis, corner[axis], size[axis]) for axis in range(2)]
-        held = [places != OUTSIDE for places in maps]
-        tile[: len(maps[0]), : len(maps[1])] = edges.value
-        inside = np.ix_(np.flatnonzero(held[0]), np.flatnonzero(held[1]))
-        tile[inside] = source[maps[0][held[0]]][:, maps[1][held[1]], channel]
+        rows, columns = (
+            _places(plan, edges, region, axis, corner[axis], size[axis]) for axis in range(2)
+        )
+        inside = tile[: len(rows), : len(columns)]
+        _gather(inside, source[:, :, channel], rows, columns, edges.value)
         values = fft.irfft2(fft.rfft2(tile) * spectrum, s=size)
         values = values[taps[0] - 1 :, taps[1] - 1 :]
         begin = [max(f, c) for f, c in zip(region.first, corner, strict=True)]
@@ -113,9 +113,26 @@ def _each(one: Callable[..., None], todo: list[Any], workers: int | None) -> Non
 
 def _places(
     plan: KernelPlan, edges: Edges, region: Region, axis: int, corner: int, size: int
-) -> NDArray[np.int64]:
+) -> AxisMap:
     """Return where a tile's entries are read; none beyond what the image's outputs need."""
     first = corner - plan.before[axis]
     last = min(first + size, region.sizes[axis] + plan.after[axis])
     mode, held = edges.modes[axis], region.held[axis]
-    return axis_map(first, last, region.sizes[axis], mode, held).places
+    return axis_map(first, last, region.sizes[axis], mode, held)
+
+
+def _gather(tile: Array, source: Array, rows: AxisMap, columns: AxisMap, value: float) -> None:
+    """Fill a tile: what lies side by side in one piece, the edges entry by entry."""
+    (top, bottom, down), (left, right, across) = rows.run, columns.run
+    piece = source[top + down : bottom + down, left + across : right + across]
+    tile[top:bottom, left:right] = piece
+    every = np.arange(len(columns))
+    for at, beside in (
+        (np.arange(top), every),
+        (np.arange(bottom, len(rows)), every),
+        (np.arange(top, bottom), np.concatenate([every[:left], every[right:]])),
+    ):
+        if len(at) and len(beside):
+            read = np.ix_(rows.places[at], columns.places[beside])
+            gone = (read[0] == OUTSIDE) | (read[1] == OUTSIDE)
+            tile[np.ix_(at, beside)] = np.where(gone, value, source[read])

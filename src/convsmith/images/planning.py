@@ -23,7 +23,7 @@ Array = NDArray[Any]
 LINE_OVERHEAD = 3.5
 """What a second pass over a tile costs, in multiplications of each output."""
 
-FOURIER_COST = {"float32": 330.0, "float64": 330.0}
+FOURIER_COST = {"float32": 500.0, "float64": 500.0}
 """What transforms of tiles cost, in multiplications of each output."""
 
 WHOLE_FLOAT32 = 2**24
