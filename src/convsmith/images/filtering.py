@@ -70,7 +70,7 @@ def filter(
         ArgumentError: an argument that no image could make right, or an unknown name.
         DtypeError: an image or a `dtype` that isn't of numbers that images have.
         KernelError: a kernel that isn't finite numbers, or of another number of axes.
-        ShapeError: a single number, or an empty axis whose edges would have to be read.
+        ShapeError: a single number instead of an image.
 
     Example:
         >>> image = np.arange(12, dtype="uint8").reshape(3, 4)

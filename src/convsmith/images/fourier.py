@@ -85,7 +85,8 @@ def apply(
         )
         inside = tile[: len(rows), : len(columns)]
         _gather(inside, source[:, :, channel], rows, columns, edges.value)
-        values = fft.irfft2(fft.rfft2(tile) * spectrum, s=size)
+        with np.errstate(invalid="ignore"):  # An infinite entry; see below.
+            values = fft.irfft2(fft.rfft2(tile) * spectrum, s=size)
         values = values[taps[0] - 1 :, taps[1] - 1 :]
         begin = [max(f, c) for f, c in zip(region.first, corner, strict=True)]
         end = [min(n, c + s) for n, c, s in zip(region.last, corner, steps, strict=True)]

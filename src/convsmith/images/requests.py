@@ -57,7 +57,7 @@ def checked_image(image: Any, chosen: Convention = OURS) -> Array:
 
     Raises:
         DtypeError: a dtype that no filter takes.
-        ShapeError: a scalar, or an array without entries along some axis is fine.
+        ShapeError: a single number.
     """
     array = np.asarray(image)
     name = array.dtype.name
