@@ -1,7 +1,8 @@
-"""Runs the benchmarks: ``python -m benchmarks [overhead | suite | goals | scale] [ARGUMENTS]``.
+"""Runs the benchmarks: ``python -m benchmarks [overhead | suite | goals | scale | images]``.
 
 Without a name: the overhead of a call and the suite (`--quick`: fewer workloads), and in full the
-scale and the goals. Arguments after a name are that benchmark's own (``--help`` lists them).
+scale, the goals and image filtering. Arguments after a name are that benchmark's own (``--help``
+lists them).
 ``CONVSMITH_DIRECT=off`` measures without the compiled kernels.
 """
 
@@ -10,10 +11,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import goals, overhead, scale, suite
+from benchmarks import goals, images, overhead, scale, suite
 from benchmarks._measure import build_kernels
 
-NAMES = ("overhead", "suite", "goals", "scale")
+NAMES = ("overhead", "suite", "goals", "scale", "images")
 
 
 def main() -> None:
@@ -24,7 +25,12 @@ def main() -> None:
         if name == "overhead":
             overhead.main()
         else:
-            {"suite": suite.main, "goals": goals.main, "scale": scale.main}[name](rest)
+            {
+                "suite": suite.main,
+                "goals": goals.main,
+                "scale": scale.main,
+                "images": images.main,
+            }[name](rest)
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer workloads, under 10 minutes")
@@ -41,6 +47,8 @@ def main() -> None:
     goals.main(given)
     print("== scale", flush=True)
     scale.main(given)
+    print("== images", flush=True)
+    images.main([])
 
 
 if __name__ == "__main__":

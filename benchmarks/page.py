@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import images
 from benchmarks._measure import RESULTS
 from benchmarks.pictures import best_other, ratio, share_of_roofline
 from convsmith.files import write_text
@@ -60,7 +61,11 @@ def goals(content: Content) -> str:
     return "\n".join([*lines, "", "Each goal is in `goals.md`."])
 
 
-TABLES: dict[str, Callable[[Content], str]] = {"suite": suite, "goals": goals}
+TABLES: dict[str, Callable[[Content], str]] = {
+    "suite": suite,
+    "goals": goals,
+    "images": images.page,
+}
 
 
 def _where(content: Content) -> str:

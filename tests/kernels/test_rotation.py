@@ -96,6 +96,7 @@ def test_expand_loses_nothing() -> None:
     assert whole.shape[0] % 2 == whole.shape[1] % 2 == 1
     assert whole.sum() == pytest.approx(15, rel=0.02)
     assert whole[:, 0].any() or whole[:, 1].any()
+    assert kernels.rotate(np.ones((9, 15)), 1.0, expand=True).shape == (19, 17)
     blob = kernels.gaussian(2.0)
     turned = kernels.rotate(blob, 0.7, expand=True)
     assert turned.sum() == pytest.approx(1, abs=1e-3)

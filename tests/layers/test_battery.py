@@ -66,6 +66,8 @@ def agrees_with_keras(case: LayerCase) -> bool:
         return False
     if transposed and arguments.pop("groups") != 1:
         return False
+    if breaks_memory(arguments):
+        return False
     layer = case.built()
     inputs = case.inputs()
     outputs = as_numpy(layer(inputs))
@@ -94,6 +96,15 @@ def keras_results(
     if outputs.shape != cotangent.shape:
         return [outputs]
     return [outputs, *layer_gradients(theirs, inputs, cotangent)]
+
+
+def breaks_memory(arguments: dict[str, Any]) -> bool:
+    """Whether Keras's layer would write over other memory.
+
+    TensorFlow's gradient of kernels of single taps does where strides are unequal.
+    """
+    strides, taps = (np.unique(arguments[name]) for name in ("strides", "kernel_size"))
+    return keras.backend.backend() == "tensorflow" and len(strides) > 1 and max(taps) == 1
 
 
 def known_wrong(arguments: dict[str, Any], channels: int, ours: Any) -> bool:

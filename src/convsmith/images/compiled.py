@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -24,7 +23,8 @@ import platformdirs
 from convsmith.files import replacing
 from convsmith.images import emit, machine_code
 from convsmith.images.machine_code import FIELDS, Tiling
-from convsmith.images.plane import Plane, inside_run
+from convsmith.images.memory import ALIGNED
+from convsmith.images.plane import Plane
 from convsmith.images.program import BYTES, Program
 
 VARIABLE = "CONVSMITH_IMAGES"
@@ -35,8 +35,6 @@ SMALL = 1 << 21
 
 OVERHEAD = 8
 """What loading and storing an entry takes, in multiplications."""
-
-ALIGNED = 64
 
 PAST = 1 << 23
 """Images of so many bytes don't stay in the caches, so that writing past them is faster."""
@@ -57,7 +55,6 @@ def folder() -> Path | None:
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("convsmith")) / "images"
 
 
-@lru_cache(maxsize=4096)
 def function(wanted: Program) -> Band:
     """Return a program's machine code as a function that doesn't hold Python's lock."""
     name = machine_code.name_of(wanted)
@@ -72,6 +69,13 @@ def function(wanted: Program) -> Band:
             _addresses[name] = address
     kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
     return kind(address)
+
+
+@lru_cache(maxsize=4096)
+def ready(wanted: Program) -> tuple[Band, int, int]:
+    """Return a program's function, how many rows its tiles have, and the memory it needs."""
+    tiling = Tiling(wanted)
+    return function(wanted), tiling.tile_rows, tiling.scratch_bytes
 
 
 _addresses: dict[str, int] = {}
@@ -137,9 +141,8 @@ class Job:
 
     def __init__(self, wanted: Program, plane: Plane) -> None:
         self.program = wanted
-        self.tiling = Tiling(wanted)
-        self.function = function(wanted)
-        row, column = inside_run(plane.row_map), inside_run(plane.column_map)
+        self.function, self.tile_rows, self.scratch = ready(wanted)
+        row, column = plane.row_map.run, plane.column_map.run
         scales = [
             np.ascontiguousarray(v, wanted.work) for v in (plane.row_scale, _spread(plane, wanted))
         ] if wanted.scaled else [np.empty(0)] * 2  # fmt: skip
@@ -149,8 +152,8 @@ class Job:
             "source_stride": plane.source.strides[0] // entries[0],
             "target": plane.target,
             "target_stride": plane.target.strides[0] // entries[1],
-            "row_map": plane.row_map,
-            "column_map": plane.column_map,
+            "row_map": plane.row_map.places,
+            "column_map": plane.column_map.places,
             "columns": plane.target.shape[1],
             **dict(zip(("first_row", "last_row", "row_shift"), row, strict=True)),
             **dict(zip(("first_column", "last_column", "column_shift"), column, strict=True)),
@@ -167,7 +170,7 @@ class Job:
 
     def run(self, first: int, last: int) -> None:
         """Filter some rows."""
-        self.function(self.fields.ctypes.data, first, last, scratch(self.tiling.scratch_bytes))
+        self.function(self.fields.ctypes.data, first, last, scratch(self.scratch))
 
 
 def _spread(plane: Plane, wanted: Program) -> Any:
@@ -178,20 +181,13 @@ def _number(value: Any) -> int:
     return int(value.ctypes.data) if isinstance(value, np.ndarray) else int(value)
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: str) -> Any:
-    """Return an array whose first entry lies where a vector may be written past the caches."""
-    needed = math.prod(shape) * BYTES[dtype]
-    memory = np.empty(needed + ALIGNED, np.uint8)
-    start = -memory.ctypes.data % ALIGNED
-    return memory[start : start + needed].view(dtype).reshape(shape)
-
-
 def may_pass(wanted: Program, target: Any) -> bool:
     """Whether writing past the caches is possible, and better."""
+    if target.nbytes < PAST:
+        return False
     vector = Tiling(wanted).lanes * BYTES[wanted.target]
     return (
-        target.nbytes >= PAST
-        and target.ctypes.data % vector == 0
+        target.ctypes.data % vector == 0
         and target.strides[0] % vector == 0
         and vector >= 16
         and not wanted.continued
@@ -201,7 +197,8 @@ def may_pass(wanted: Program, target: Any) -> bool:
 def run(jobs: Sequence[Job], workers: int, after: Callable[[int, int], None] | None = None) -> None:
     """Filter all rows of planes of one height; `after` is called for each band that is done."""
     rows, work = jobs[0].rows, sum(job.work for job in jobs)
-    bands = min(workers * 4, rows // jobs[0].tiling.tile_rows or 1, work // SMALL or 1)
+    least = max(jobs[0].tile_rows, 8 * max(job.program.margin[0] for job in jobs))
+    bands = min(workers * 4, rows // least or 1, work // SMALL or 1)
     if len(jobs) > 1 or after:
         # What several programs read, and what comes after them, should be found in the cache.
         line = sum(abs(job.fields[FIELDS.index("columns")]) for job in jobs) * 8

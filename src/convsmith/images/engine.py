@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.images import fourier, portable
-from convsmith.images.plane import OUTSIDE, Plane
+from convsmith.images.plane import OUTSIDE, Plane, nowhere, straight
 from convsmith.images.planning import KernelPlan
 from convsmith.images.program import FIRST, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
@@ -97,7 +97,7 @@ def _apply_lines(
     """Filter along one axis."""
     channels = source.shape[-1]
     if channels <= FEW_CHANNELS:
-        rows = np.arange(source.shape[0])
+        rows = straight(source.shape[0])
         jobs = []
         for plan, result in zip(plans, results, strict=True):
             columns, scale = places_of(plan, edges, region, 0)
@@ -109,7 +109,7 @@ def _apply_lines(
             jobs.append((_program(plan, channels, [chain], edges), plane))
         execute(jobs, workers)
         return
-    columns = np.arange(channels)
+    columns = straight(channels)
     for index in range(source.shape[0]):
         jobs = []
         for plan, result in zip(plans, results, strict=True):
@@ -153,7 +153,7 @@ def _padded_sums(plan: KernelPlan, tile: Array) -> Array:
     shape = tuple(n - k + 1 for n, k in zip(tile.shape, plan.shape, strict=True))
     result = np.empty(shape, plan.work)
     chains, numbers = _chains(alone)
-    plane = Plane(tile, result, np.arange(tile.shape[0]), np.arange(tile.shape[1]), numbers)
+    plane = Plane(tile, result, straight(tile.shape[0]), straight(tile.shape[1]), numbers)
     execute([(_program(alone, 1, chains, Edges((), 0.0)), plane)], 1)
     return result
 
@@ -174,7 +174,7 @@ def _apply_volume(
         size = source.shape[1] * source.shape[2] * source.shape[3]
         middle = np.empty((result.shape[0], *source.shape[1:]), plan.work)
         plane = Plane(
-            source.reshape(-1, size), middle.reshape(-1, size), depth, np.arange(size), [across],
+            source.reshape(-1, size), middle.reshape(-1, size), depth, straight(size), [across],
             edges.value, depth_scale, np.ones(size),
         )  # fmt: skip
         chain = [Stage(plan.shape[0], 1)]
@@ -195,22 +195,22 @@ def _apply_volume(
     rows, row_scale = places_of(part, inner, flat, 0)
     columns, column_scale = places_of(part, inner, flat, 1)
     total = np.empty((result.shape[1], result.shape[2] * result.shape[3]), plan.work)
-    nowhere = np.full(len(rows), OUTSIDE)
-    last = _program(replace(part, source=plan.work, target=plan.target), 1, [[Stage(1, 1)]], edges)
+    end = replace(part, source=plan.work, target=plan.target)
+    last = _program(end, 1, [[Stage(1, 1)]], edges)
     for z in range(result.shape[0]):
         total[...] = FIRST[plan.semiring]
         for tap in range(plan.shape[0]):
-            at = depth[z + tap]
+            at = depth.places[z + tap]
             chains, numbers = _chains(replace(part, kernel=plan.kernel[tap], method="direct"))
             plane = Plane(
                 source[max(at, 0)].reshape(source.shape[1], -1), total,
-                nowhere if at == OUTSIDE else rows, columns, numbers, edges.value,
+                nowhere(len(rows)) if at == OUTSIDE else rows, columns, numbers, edges.value,
             )  # fmt: skip
             program = _program(part, source.shape[-1], chains, Edges((), edges.value))
             execute([(replace(program, continued=True), plane)], workers)
         plane = Plane(
-            total, result[z].reshape(result.shape[1], -1), np.arange(total.shape[0]),
-            np.arange(total.shape[1]), [np.ones(1)], 0.0,
+            total, result[z].reshape(result.shape[1], -1), straight(total.shape[0]),
+            straight(total.shape[1]), [np.ones(1)], 0.0,
             None if row_scale is None or depth_scale is None else row_scale * depth_scale[z],
             None if column_scale is None else np.repeat(column_scale, source.shape[-1]),
         )  # fmt: skip
@@ -274,8 +274,3 @@ def execute(
         for p, plane in jobs
     ]
     compiled.run(ready, workers or compiled.default_workers(), after)
-
-
-def empty(shape: tuple[int, ...], dtype: str) -> Array:
-    """Return an array to be filled."""
-    return compiled.aligned_empty(shape, dtype) if compiled else np.empty(shape, dtype)

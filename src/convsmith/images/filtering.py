@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.images.conventions import ConventionName
-from convsmith.images.engine import Arranged, apply, arranged, empty
+from convsmith.images.engine import Arranged, apply, arranged
+from convsmith.images.memory import empty
 from convsmith.images.planning import KernelPlan, plan_kernel
 from convsmith.images.region import Region, whole
 from convsmith.images.requests import Request, request
@@ -70,7 +71,8 @@ def filter(
         ArgumentError: an argument that no image could make right, or an unknown name.
         DtypeError: an image or a `dtype` that isn't of numbers that images have.
         KernelError: a kernel that isn't finite numbers, or of another number of axes.
-        ShapeError: a single number, or an empty axis whose edges would have to be read.
+        ShapeError: a single number instead of an image, or a Dask array of unknown chunks.
+        UnsupportedError: an object of Dask's that isn't an array.
 
     Example:
         >>> image = np.arange(12, dtype="uint8").reshape(3, 4)
@@ -191,8 +193,8 @@ def plan(image: Any, kernel: Any, **options: Any) -> Plan:
         >>> print(plan(np.zeros((64, 64), "float32"), np.ones((9, 9))))
         kernel 9 x 9, anchor (4, 4); float32 in, summed in float32, float32 out
            direct     81 multiplications an output     every entry of the kernel
-        -> separable  34 multiplications an output     1 product of lines
-           fourier    330 multiplications an output    tiles that fit the cache
+        -> separable  22 multiplications an output     1 product of lines
+           fourier    500 multiplications an output    tiles that fit the cache
 
     Source: none.
     """

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images.plane import OUTSIDE, index_map
+from convsmith.images.plane import OUTSIDE, AxisMap
 from convsmith.images.planning import KernelPlan
 from convsmith.images.portable import converted
 from convsmith.images.program import LIMITS
-from convsmith.images.region import Region, at_hand, places_of
+from convsmith.images.region import Region, map_at_hand, places_of
 from convsmith.images.requests import Edges
 
 fft: Any
@@ -78,14 +78,14 @@ def apply(
     ]
     scales = [places_of(plan, edges, region, axis)[1] for axis in range(2)]
 
-    def one(corner: tuple[int, int], channel: int) -> None:
+    def one(corner: tuple[int, ...], channel: int) -> None:
         tile = np.zeros(size, work)
-        maps = [_places(plan, edges, region, axis, corner[axis], size[axis]) for axis in range(2)]
-        held = [places != OUTSIDE for places in maps]
-        tile[: len(maps[0]), : len(maps[1])] = edges.value
-        inside = np.ix_(np.flatnonzero(held[0]), np.flatnonzero(held[1]))
-        tile[inside] = source[maps[0][held[0]]][:, maps[1][held[1]], channel]
-        with np.errstate(over="ignore", invalid="ignore"):
+        rows, columns = (
+            _places(plan, edges, region, axis, corner[axis], size[axis]) for axis in range(2)
+        )
+        inside = tile[: len(rows), : len(columns)]
+        _gather(inside, source[:, :, channel], rows, columns, edges.value)
+        with np.errstate(over="ignore", invalid="ignore"):  # See below.
             values = fft.irfft2(fft.rfft2(tile) * spectrum, s=size)
         values = values[taps[0] - 1 :, taps[1] - 1 :]
         begin = [max(f, c) for f, c in zip(region.first, corner, strict=True)]
@@ -114,9 +114,25 @@ def _each(one: Callable[..., None], todo: list[Any], workers: int | None) -> Non
 
 def _places(
     plan: KernelPlan, edges: Edges, region: Region, axis: int, corner: int, size: int
-) -> NDArray[np.int64]:
+) -> AxisMap:
     """Return where a tile's entries are read; none beyond what the image's outputs need."""
     first = corner - plan.before[axis]
     last = min(first + size, region.sizes[axis] + plan.after[axis])
-    places = index_map(first, last, region.sizes[axis], edges.modes[axis])
-    return at_hand(places, region, axis)
+    return map_at_hand(first, last, edges.modes[axis], region, axis)
+
+
+def _gather(tile: Array, source: Array, rows: AxisMap, columns: AxisMap, value: float) -> None:
+    """Fill a tile: what lies side by side in one piece, the edges entry by entry."""
+    (top, bottom, down), (left, right, across) = rows.run, columns.run
+    piece = source[top + down : bottom + down, left + across : right + across]
+    tile[top:bottom, left:right] = piece
+    every = np.arange(len(columns))
+    for at, beside in (
+        (np.arange(top), every),
+        (np.arange(bottom, len(rows)), every),
+        (np.arange(top, bottom), np.concatenate([every[:left], every[right:]])),
+    ):
+        if len(at) and len(beside):
+            read = np.ix_(rows.places[at], columns.places[beside])
+            gone = (read[0] == OUTSIDE) | (read[1] == OUTSIDE)
+            tile[np.ix_(at, beside)] = np.where(gone, value, source[read])

@@ -17,7 +17,7 @@ from llvmlite import ir
 from convsmith.images import emit
 from convsmith.images.emit import INT64, POINTER, Emitter, number
 from convsmith.images.passes import Pass, Sink, Source, blocking
-from convsmith.images.program import BYTES, FIRST, Program, Stage, reach
+from convsmith.images.program import BYTES, FIRST, Program, Stage
 
 FIELDS = (
     "source", "source_stride", "target", "target_stride", "row_map", "column_map", "columns",
@@ -26,10 +26,10 @@ FIELDS = (
 )  # fmt: skip
 """What a call is told, as 64-bit numbers in this order; addresses and strides in entries."""
 
-LEAST_ROWS, MOST_ROWS = 32, 256
-"""How many rows a tile writes: many more than the rows around it, which are computed twice."""
+TILE_ROWS = 32
+"""How many rows a tile writes; tall tiles share more, low ones stay in a smaller cache."""
 
-ROW_BYTES = 4096
+ROW_BYTES = 2048
 """The longest row of a tile: several of them fit the smallest cache together."""
 
 BLOCK_BYTES = 400_000
@@ -48,16 +48,26 @@ class Tiling:
         return emit.vector_bytes() // BYTES[self.program.work]
 
     @property
+    def by_lines(self) -> bool:
+        """Whether terms are passes along rows, then columns, with a block between."""
+        return len(self.program.terms[0]) == 2
+
+    @property
+    def high(self) -> int:
+        """How many rows each tile shares with the next one below; they are kept."""
+        return self.program.margin[0]
+
+    @property
     def tile_rows(self) -> int:
         """How many rows a tile writes."""
-        return min(max(LEAST_ROWS, -(-8 * self.program.margin[0] // 32) * 32), MOST_ROWS)
+        return TILE_ROWS
 
     @property
     def tile_columns(self) -> int:
         """How many entries of a row a tile writes: whole vectors, whole pixels."""
         widest = max(blocking(s).vectors for term in self.program.terms for s in term)
         unit = self.lanes * widest * self.program.step
-        row = min(ROW_BYTES, BLOCK_BYTES // (self.tile_rows + self.program.margin[0]))
+        row = min(ROW_BYTES, BLOCK_BYTES // (self.tile_rows + self.high))
         return max(row // BYTES[self.program.work] // unit, 1) * unit
 
     @property
@@ -75,8 +85,9 @@ class Tiling:
 
     @property
     def blocks(self) -> int:
-        """How many blocks a tile needs."""
-        return 1 + max(len(term) for term in self.program.terms) - 1 + (len(self.program.terms) > 1)
+        """How many blocks a tile needs: what is read, what each term keeps, and their sum."""
+        count = len(self.program.terms)
+        return 1 + count * self.by_lines + (count > 1)
 
     @property
     def scratch_bytes(self) -> int:
@@ -103,10 +114,13 @@ class _BlockSink(Sink):
 
     program: Program
     pointer: Any
+    stage: Stage
     beginning: Any = None
     """The block that sums begin with."""
 
     def begin(self, emitter: Emitter, row: Any, column: Any, mask: Any) -> Any:
+        if self.beginning is None:
+            return emitter.constant(FIRST[self.stage.semiring], self.program.work)
         return _beginning(self.program, emitter, self.beginning, row, column, mask)
 
     def end(self, emitter: Emitter, value: Any, row: Any, column: Any, mask: Any) -> None:
@@ -201,50 +215,70 @@ class _Writer:
         ]
         columns, across = self.fields["columns"], number(tiling.tile_columns)
         height = number(tiling.tile_rows)
-        with e.loop(first, last, height) as down:
-            rows = e.smaller(height, b.sub(last, down.index))
-            with e.loop(number(0), columns, across) as along:
-                width = e.smaller(across, b.sub(columns, along.index))
-                self._tile(down.index, along.index, rows, width)
+        with e.loop(number(0), columns, across) as along:
+            width = e.smaller(across, b.sub(columns, along.index))
+            with e.loop(first, last, height) as down:
+                rows = e.smaller(height, b.sub(last, down.index))
+                topmost = b.icmp_signed("==", down.index, first)
+                self._tile(down.index, along.index, rows, width, topmost)
         if program.past:
             b.fence("seq_cst")
         b.ret_void()
         return self.module
 
-    def _tile(self, row: Any, column: Any, rows: Any, columns: Any) -> None:
+    def _tile(self, row: Any, column: Any, rows: Any, columns: Any, topmost: Any) -> None:
         e, program = self.emitter, self.program
         b, (high, wide) = e.builder, program.margin
-        window_rows = b.add(rows, number(high))
         pixel = b.sdiv(column, number(program.step))
         pixels = b.add(b.sdiv(columns, number(program.step)), number(wide))
-        source = self._loaded(row, window_rows, pixel, pixels)
-        total = None
+        # What the tile above has made of the rows that both read is used again.
+        start = b.select(topmost, number(0), number(high))
+        fresh = b.sub(b.add(rows, number(high)), start)
         kernels = self._kernels()
-        for index, term in enumerate(program.terms):
-            final = index == len(program.terms) - 1
-            self._chain(term, kernels, source, row, column, rows, columns, total, final)
-            total = self.block[-1]
-
-    def _chain(
-        self, term: tuple[Stage, ...], kernels: Iterator[Any], source: Source, row: Any,
-        column: Any, rows: Any, columns: Any, total: Any, final: bool,
-    ) -> None:  # fmt: skip
-        e, program = self.emitter, self.program
-        for place, stage in enumerate(term):
-            high, wide = reach(term[place + 1 :])
-            sink: Sink
-            if place + 1 < len(term):
-                sink = _BlockSink(program, self.block[1 + place])
-            elif final:
-                sink = _ImageSink(program, self.fields, row, column, total)
+        if not Tiling(program).by_lines:
+            if program.source == program.work:
+                source = self._loaded(row, b.add(rows, number(high)), pixel, pixels)
             else:
-                sink = _BlockSink(program, self.block[-1], total)
-            one = Pass(e, stage, program.work, program.step, program.fused, next(kernels))
-            out_rows = e.builder.add(rows, number(high))
-            out_columns = e.builder.add(columns, number(wide * program.step))
-            one.write(source, sink, out_rows, out_columns)
-            if place + 1 < len(term):
-                source = Source(self.block[1 + place], number(Tiling(program).block_stride))
+                self._keep(self.block[0], topmost)
+                first = _in_block(program, e, self.block[0], start, number(0))
+                self._load(b.add(row, start), fresh, pixel, pixels, first)
+                source = self._block(0)
+            sink = _ImageSink(program, self.fields, row, column)
+            self._pass(program.terms[0][0], kernels).write(source, sink, rows, columns)
+            return
+        source = self._loaded(b.add(row, start), fresh, pixel, pixels)
+        total = None
+        for index, (across, down) in enumerate(program.terms):
+            kept = self.block[1 + index]
+            self._keep(kept, topmost)
+            lines = _BlockSink(program, _in_block(program, e, kept, start, number(0)), across)
+            self._pass(across, kernels).write(source, lines, fresh, columns)
+            final: Sink = _ImageSink(program, self.fields, row, column, total)
+            if index < len(program.terms) - 1:
+                final = _BlockSink(program, self.block[-1], down, total)
+                total = self.block[-1]
+            self._pass(down, kernels).write(self._block(1 + index), final, rows, columns)
+
+    def _pass(self, stage: Stage, kernels: Iterator[Any]) -> Pass:
+        program = self.program
+        return Pass(self.emitter, stage, program.work, program.step, program.fused, next(kernels))
+
+    def _block(self, index: int) -> Source:
+        return Source(self.block[index], number(Tiling(self.program).block_stride))
+
+    def _keep(self, block: Any, topmost: Any) -> None:
+        """Write the move of the last rows of a block to its top, for the tile below."""
+        e, tiling = self.emitter, Tiling(self.program)
+        if not tiling.high:
+            return
+        with e.builder.if_then(e.builder.not_(topmost)):
+            end = number(tiling.high * tiling.block_stride)
+            ahead = number(tiling.tile_rows * tiling.block_stride)
+            work = self.program.work
+            # Strides are whole vectors, and moving up from the first one on overwrites nothing.
+            with e.loop(number(0), end, number(e.lanes)) as loop:
+                place = e.address(block, e.builder.add(loop.index, ahead), work)
+                e.store(e.load(place, work), e.address(block, loop.index, work), work)
 
     def _kernels(self) -> Iterator[Any]:
         """Yield where the numbers of each pass begin."""
@@ -257,9 +291,9 @@ class _Writer:
         """Return where a tile's windows lie: in a block, or in the image itself."""
         e, program, f = self.emitter, self.program, self.fields
         b = e.builder
-        block = Source(self.block[0], number(Tiling(program).block_stride))
+        block = self._block(0)
         if program.source != program.work:
-            self._load(row, rows, pixel, pixels)
+            self._load(row, rows, pixel, pixels, self.block[0])
             return block
         inside = [
             b.icmp_signed(">=", row, f["first_row"]),
@@ -273,7 +307,7 @@ class _Writer:
         direct = e.address(f["source"], b.add(start, shift), program.source)
         before = b.block
         with b.if_then(b.not_(every)):
-            self._load(row, rows, pixel, pixels)
+            self._load(row, rows, pixel, pixels, self.block[0])
             after = b.block
         pointer, stride = b.phi(POINTER), b.phi(INT64)
         for value, block_of in ((direct, before), (block.pointer, after)):
@@ -282,8 +316,8 @@ class _Writer:
             stride.add_incoming(value, block_of)
         return Source(pointer, stride)
 
-    def _load(self, row: Any, rows: Any, pixel: Any, pixels: Any) -> None:
-        """Write the copy of a tile into the first block."""
+    def _load(self, row: Any, rows: Any, pixel: Any, pixels: Any, block: Any) -> None:
+        """Write the copy of rows into a block."""
         e, program, f = self.emitter, self.program, self.fields
         b = e.builder
         end = b.add(pixel, pixels)
@@ -293,7 +327,7 @@ class _Writer:
         entry = b.load(f["fill"], typ=e.vector(program.work).element)
         fill = e.splat(entry)
         with e.loop(number(0), rows, number(1)) as loop:
-            line = _in_block(program, e, self.block[0], loop.index, number(0))
+            line = _in_block(program, e, block, loop.index, number(0))
             place = e.address(f["row_map"], b.add(row, loop.index), "float64")
             from_row = b.load(place, typ=INT64)
             with b.if_else(b.icmp_signed("<", from_row, number(0))) as (outside, inside):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,43 @@ Array = NDArray[Any]
 
 OUTSIDE = -1
 """Where the fill value lies."""
+
+NOWHERE: AxisMode = ("constant", "constant")
+
+
+@dataclass(frozen=True)
+class AxisMap:
+    """Where each place of a padded axis is read."""
+
+    places: NDArray[np.int64]
+    """The entry that each place shows, or `OUTSIDE`."""
+    run: tuple[int, int, int]
+    """The longest stretch that reads neighbours one after the other, and its shift."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+@functools.lru_cache(maxsize=64)
+def axis_map(first: int, last: int, size: int, mode: AxisMode, held: int = 0) -> AxisMap:
+    """Return where the places from `first` to before `last` of an axis are read.
+
+    Entries are counted from `held` on, where the part of the axis that is at hand begins.
+    """
+    places = index_map(first, last, size, mode)
+    places[places != OUTSIDE] -= held
+    places.flags.writeable = False
+    return AxisMap(places, inside_run(places))
+
+
+def straight(size: int) -> AxisMap:
+    """Return the map of an axis that is read as it is."""
+    return axis_map(0, size, size, NOWHERE)
+
+
+def nowhere(size: int) -> AxisMap:
+    """Return the map of an axis of which nothing is read."""
+    return axis_map(-size, 0, 0, NOWHERE)
 
 
 def index_map(first: int, last: int, size: int, mode: AxisMode) -> NDArray[np.int64]:
@@ -51,8 +89,8 @@ class Plane:
     """(rows, columns * step) with neighbouring entries of a row side by side."""
     target: Array
     """(rows, columns * step), likewise."""
-    row_map: NDArray[np.int64]
-    column_map: NDArray[np.int64]
+    row_map: AxisMap
+    column_map: AxisMap
     kernels: Sequence[Array]
     """The numbers of each pass."""
     fill: float = 0.0

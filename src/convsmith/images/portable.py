@@ -42,8 +42,9 @@ def _read(program: Program, plane: Plane) -> Array:
     source = plane.source.reshape(plane.source.shape[0], -1, program.step)
     fill = np.asarray(plane.fill, program.work)
     result = np.full((len(plane.row_map), len(plane.column_map), program.step), fill)
-    rows, columns = plane.row_map != OUTSIDE, plane.column_map != OUTSIDE
-    inside = source[np.ix_(plane.row_map[rows], plane.column_map[columns])]
+    row_map, column_map = plane.row_map.places, plane.column_map.places
+    rows, columns = row_map != OUTSIDE, column_map != OUTSIDE
+    inside = source[np.ix_(row_map[rows], column_map[columns])]
     result[np.ix_(rows, columns)] = inside
     return result
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images.plane import OUTSIDE, index_map
+from convsmith.geometry import AxisMode
+from convsmith.images.plane import OUTSIDE, AxisMap, axis_map, index_map, inside_run
 from convsmith.images.planning import KernelPlan
 from convsmith.images.requests import Edges
 
@@ -37,22 +38,27 @@ def whole(sizes: Sequence[int]) -> Region:
 
 def places_of(
     plan: KernelPlan, edges: Edges, region: Region, axis: int
-) -> tuple[NDArray[np.int64], Array | None]:
+) -> tuple[AxisMap, Array | None]:
     """Return where each place of an axis is read, and by what outputs are multiplied."""
     first, last = region.first[axis], region.last[axis]
     mode, taps = edges.modes[axis], plan.shape[axis]
-    places = index_map(first - plan.before[axis], last + plan.after[axis], region.sizes[axis], mode)
+    begin, end = first - plan.before[axis], last + plan.after[axis]
+    places = map_at_hand(begin, end, mode, region, axis)
     scale = None
     if "renormalize" in mode:
-        inside = np.concatenate([[0], np.cumsum(places != OUTSIDE)])
+        inside = np.concatenate([[0], np.cumsum(places.places != OUTSIDE)])
         scale = taps / np.maximum(inside[taps:] - inside[:-taps], 1)
     elif any("renormalize" in m for m in edges.modes):
         scale = np.ones(last - first)
-    return at_hand(places, region, axis), scale
+    return places, scale
 
 
-def at_hand(places: NDArray[np.int64], region: Region, axis: int) -> NDArray[np.int64]:
-    """Return places of the image as places of the part that is at hand."""
-    held = region.held[axis]
-    found = places - held if isinstance(held, int) else np.searchsorted(held, places)
-    return np.where(places == OUTSIDE, OUTSIDE, found)
+def map_at_hand(first: int, last: int, mode: AxisMode, region: Region, axis: int) -> AxisMap:
+    """Return where places of an axis are read in the part of the image that is at hand."""
+    size, held = region.sizes[axis], region.held[axis]
+    if isinstance(held, int):
+        return axis_map(first, last, size, mode, held)
+    places = index_map(first, last, size, mode)
+    inside = places != OUTSIDE
+    places[inside] = np.searchsorted(held, places[inside])
+    return AxisMap(places, inside_run(places))

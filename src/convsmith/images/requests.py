@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith import kernels
-from convsmith.errors import ArgumentError, DtypeError, KernelError, ShapeError, compose
+from convsmith.errors import (
+    ArgumentError,
+    DtypeError,
+    KernelError,
+    ShapeError,
+    UnsupportedError,
+    compose,
+)
 from convsmith.geometry import AxisMode, fill, normalize_padding_mode
 from convsmith.images.conventions import OURS, Convention, convention, in_numpys_words
 from convsmith.images.program import BYTES, LIMITS
@@ -57,8 +64,19 @@ def checked_image(image: Any, chosen: Convention = OURS) -> Array:
 
     Raises:
         DtypeError: a dtype that no filter takes.
-        ShapeError: a scalar, or an array without entries along some axis is fine.
+        ShapeError: a single number.
+        UnsupportedError: a Dask array.
     """
+    if type(image).__module__.partition(".")[0] == "dask":
+        raise UnsupportedError(
+            compose(
+                "image",
+                "is a Dask array, which this function would load as a whole",
+                expected="a NumPy array; images.filter alone takes Dask arrays",
+                fix="images.filter(image, kernel), or image.compute()",
+            ),
+            argument="image",
+        )
     array = np.asarray(image)
     name = array.dtype.name
     if name not in BYTES:

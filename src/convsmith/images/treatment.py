@@ -15,13 +15,12 @@ from convsmith.images.filtering import filter as filter_image
 from convsmith.images.portable import converted
 from convsmith.images.program import LIMITS
 from convsmith.images.requests import checked_kernel, checked_target
+from convsmith.images.results import WIDE
 
 Array = NDArray[Any]
 
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue (ITU-R BT.601), as in Pillow and OpenCV."""
-
-WIDE = ("int32", "uint32", "float64")
 
 
 @dataclass(frozen=True)

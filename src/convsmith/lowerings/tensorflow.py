@@ -298,6 +298,8 @@ def conv_support(form: Form, target: Target) -> Support:
         return YES
     if _single_column(form):
         return Support(False, "oneDNN misreads one channel where the output is a single column")
+    if _one_tap_askew(form):
+        return Support(False, "oneDNN's kernel gradient of 1x1 with unequal strides breaks memory")
     wide = target.dtype in ("float32", "bfloat16") and _onednn()
     if (grouped or dilated) and not wide:
         return Support(
@@ -312,6 +314,12 @@ def _single_column(form: Form) -> bool:
     last = form.windows[-1]
     one = form.groups == form.depth_size == 1 and form.rank == 2 and not form.transposed
     return one and last.stride > 2 and last.positions in (1, None)
+
+
+def _one_tap_askew(form: Form) -> bool:
+    """Whether single taps are strided unequally: TensorFlow's gradient then writes anywhere."""
+    rows, columns = (w.stride for w in form.windows[-2:]) if form.rank > 1 else (1, 1)
+    return rows != columns and all(w.taps == 1 for w in form.windows)
 
 
 def _depthwise_op(form: Form) -> bool:
