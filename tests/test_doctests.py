@@ -22,7 +22,7 @@ MODULES = (
     "dtypes",
     "errors",
 )
-PACKAGES = ("kernels", "layers", "planner", "testing", "transforms")
+PACKAGES = ("images", "kernels", "layers", "planner", "testing", "transforms")
 
 
 def modules() -> Iterator[str]:
