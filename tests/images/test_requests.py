@@ -79,6 +79,11 @@ def test_whole_kernels_are_exact(source: str) -> None:
     np.testing.assert_array_equal(images.filter(image, kernel, dtype="int32"), exact.astype(int))
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (8, 9)])
+def test_a_kernel_of_zeros(shape: Any) -> None:
+    np.testing.assert_array_equal(images.filter(IMAGE, np.zeros(shape)), np.zeros_like(IMAGE))
+
+
 def test_any_memory_order() -> None:
     x = RNG.normal(size=(14, 15, 3))
     expected = images.filter(x, "sobel_x")
