@@ -185,9 +185,11 @@ def may_pass(wanted: Program, target: Any) -> bool:
     """Whether writing past the caches is possible, and better."""
     if target.nbytes < PAST:
         return False
-    vector = Tiling(wanted).lanes * SIZES[wanted.target]
+    tiling = Tiling(wanted)
+    vector = tiling.lanes * SIZES[wanted.target]
     return (
-        target.ctypes.data % vector == 0
+        tiling.tile_columns % tiling.lanes == 0
+        and target.ctypes.data % vector == 0
         and target.strides[0] % vector == 0
         and vector >= 16
         and not wanted.continued

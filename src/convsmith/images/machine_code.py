@@ -8,6 +8,7 @@ Tiles that don't touch an edge and need no conversion are read where they lie.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,9 @@ TILE_ROWS = 32
 
 ROW_BYTES = 2048
 """The longest row of a tile: several of them fit the smallest cache together."""
+
+MOST_UNIT = 1 << 14
+"""Pixels of very many channels needn't be whole vectors: tiles would outgrow every cache."""
 
 BLOCK_BYTES = 400_000
 """What a block may take of the second cache, of which processors have a megabyte or so."""
@@ -66,7 +70,9 @@ class Tiling:
     def tile_columns(self) -> int:
         """How many entries of a row a tile writes: whole vectors, whole pixels."""
         widest = max(blocking(s).vectors for term in self.program.terms for s in term)
-        unit = self.lanes * widest * self.program.step
+        unit = math.lcm(self.lanes * widest, self.program.step)
+        if unit > MOST_UNIT:
+            unit = self.program.step
         row = min(ROW_BYTES, BLOCK_BYTES // (self.tile_rows + self.high))
         return max(row // SIZES[self.program.work] // unit, 1) * unit
 
