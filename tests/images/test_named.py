@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convsmith import images, kernels
 from convsmith.errors import ArgumentError, KernelError, ShapeError
+from convsmith.images import engine
 
 pytestmark = pytest.mark.backend_free
 
@@ -86,6 +87,7 @@ def test_sobel_of_bytes_keeps_negative_slopes() -> None:
     assert images.sobel(volume, "z", axes=(0, 1, 2))[2, 2, 2] == 2 * 4**2
 
 
+@settings(max_examples=15)  # Each shape is machine code of its own.
 @given(st.data())
 def test_dilate_and_erode(data: Any) -> None:
     rank = data.draw(st.integers(1, 3))
@@ -115,10 +117,51 @@ def test_dilate_and_erode(data: Any) -> None:
         np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint32", "float16", "float32", "float64"])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_long_windows_and_large_images(
+    dtype: str, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(engine, "compiled", None)
+    image = (RNG.normal(size=(150, 333)) * 60 + 70).astype(dtype)
+    for size in ((31, 2), (1, 70), (9, 15)):
+        for mine, theirs in (
+            (images.dilate, ndi.maximum_filter),
+            (images.erode, ndi.minimum_filter),
+        ):
+            expected = theirs(image.astype(np.float64), size, mode="mirror").astype(dtype)
+            actual = mine(image, size)
+            assert actual.dtype == dtype
+            np.testing.assert_array_equal(actual, expected)
+    disk = kernels.structuring_element("disk", 7)
+    expected = ndi.maximum_filter(
+        image.astype(np.float64), footprint=np.isfinite(disk), mode="mirror"
+    )
+    np.testing.assert_array_equal(images.dilate(image, disk), expected.astype(dtype))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_nan_is_the_largest_and_the_smallest(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(engine, "compiled", None)
+    for dtype in ("float32", "float64"):
+        image = RNG.normal(size=(40, 50)).astype(dtype)
+        image[20, 30] = np.nan
+        image[5, 6] = -np.float64(np.nan)
+        near = ndi.maximum_filter(np.isnan(image), (5, 3))
+        for mine in (images.dilate, images.erode):
+            np.testing.assert_array_equal(np.isnan(mine(image, (5, 3))), near)
+
+
 def test_constant_edges_never_win() -> None:
     low = np.full((3, 3), -7, np.int16)
     np.testing.assert_array_equal(images.dilate(low, padding_mode="constant"), low)
     np.testing.assert_array_equal(images.erode(-low, padding_mode="constant"), -low)
+    minus = np.full((5, 5), -np.inf, np.float32)
+    np.testing.assert_array_equal(images.dilate(minus, padding_mode="constant"), minus)
     assert np.isnan(images.dilate(np.array([0.0, np.nan, 0.0, 0.0]))[:3]).all()
 
 

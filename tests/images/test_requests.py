@@ -79,6 +79,21 @@ def test_whole_kernels_are_exact(source: str) -> None:
     np.testing.assert_array_equal(images.filter(image, kernel, dtype="int32"), exact.astype(int))
 
 
+@pytest.mark.parametrize("channels", [2, 5, 17, 300, 20001])
+def test_any_number_of_channels(channels: int) -> None:
+    image = RNG.normal(size=(6, 9, channels)).astype(np.float32)
+    for kernel in (RNG.normal(size=(3, 3)), np.ones((5, 5))):
+        got = images.filter(image, kernel, padding_mode="wrap")
+        for c in (0, channels // 2, channels - 1):
+            alone = images.filter(image[..., c], kernel, padding_mode="wrap")
+            np.testing.assert_array_equal(got[..., c], alone)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (8, 9)])
+def test_a_kernel_of_zeros(shape: Any) -> None:
+    np.testing.assert_array_equal(images.filter(IMAGE, np.zeros(shape)), np.zeros_like(IMAGE))
+
+
 def test_any_memory_order() -> None:
     x = RNG.normal(size=(14, 15, 3))
     expected = images.filter(x, "sobel_x")

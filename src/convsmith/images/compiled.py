@@ -25,7 +25,7 @@ from convsmith.images import emit, machine_code
 from convsmith.images.machine_code import FIELDS, Tiling
 from convsmith.images.memory import ALIGNED
 from convsmith.images.plane import Plane
-from convsmith.images.program import BYTES, Program
+from convsmith.images.program import SIZES, Program
 
 VARIABLE = "CONVSMITH_IMAGES"
 NOWHERE = "off"
@@ -146,7 +146,7 @@ class Job:
         scales = [
             np.ascontiguousarray(v, wanted.work) for v in (plane.row_scale, _spread(plane, wanted))
         ] if wanted.scaled else [np.empty(0)] * 2  # fmt: skip
-        entries = BYTES[wanted.source], BYTES[wanted.target]
+        entries = SIZES[wanted.source], SIZES[wanted.target]
         values = {
             "source": plane.source,
             "source_stride": plane.source.strides[0] // entries[0],
@@ -185,9 +185,11 @@ def may_pass(wanted: Program, target: Any) -> bool:
     """Whether writing past the caches is possible, and better."""
     if target.nbytes < PAST:
         return False
-    vector = Tiling(wanted).lanes * BYTES[wanted.target]
+    tiling = Tiling(wanted)
+    vector = tiling.lanes * SIZES[wanted.target]
     return (
-        target.ctypes.data % vector == 0
+        tiling.tile_columns % tiling.lanes == 0
+        and target.ctypes.data % vector == 0
         and target.strides[0] % vector == 0
         and vector >= 16
         and not wanted.continued

@@ -16,7 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from convsmith.images.program import BYTES, LIMITS
+from convsmith.images.program import INFINITY, LIMITS, SIZES
 
 INT64 = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     "int16": (ir.IntType(16), "i"),
     "uint32": (ir.IntType(32), "u"),
     "int32": (ir.IntType(32), "i"),
+    "int64": (ir.IntType(64), "i"),
     "float16": (ir.HalfType(), "f"),
     "float32": (ir.FloatType(), "f"),
     "float64": (ir.DoubleType(), "f"),
@@ -121,12 +122,15 @@ class Emitter:
 
     def first_lanes(self, count: Any) -> Any:
         """Return the mask of the first lanes."""
-        lanes = ir.Constant(ir.VectorType(INT64, self.lanes), list(range(self.lanes)))
+        # Small numbers, so that their comparison takes few registers.
+        small = ir.IntType(16)
+        lanes = ir.Constant(ir.VectorType(small, self.lanes), list(range(self.lanes)))
+        count = self.builder.trunc(self.smaller(count, number(self.lanes)), small)
         return self.builder.icmp_signed("<", lanes, self.splat(count))
 
     def load(self, pointer: Any, dtype: str, mask: Any = None) -> Any:
         """Return a vector from anywhere; lanes outside the mask aren't read and are zero."""
-        kind, size = self.vector(dtype), BYTES[dtype]
+        kind, size = self.vector(dtype), SIZES[dtype]
         if mask is None:
             return self.builder.load(pointer, align=size, typ=kind)
         call = self._intrinsic(
@@ -143,7 +147,7 @@ class Emitter:
         `past` writes past the caches, which an image that they can't hold is better written by;
         the place must be a multiple of the vector's bytes.
         """
-        size = BYTES[dtype]
+        size = SIZES[dtype]
         if mask is None:
             stored = self.builder.store(value, pointer, align=size * self.lanes if past else size)
             if past:
@@ -172,9 +176,31 @@ class Emitter:
 
     def extreme(self, a: Any, b: Any, kind: str, dtype: str) -> Any:
         """Return the larger or smaller entries (``"max"``, ``"min"``); NaN where either is."""
-        vector = self.vector(dtype)
-        name = f"llvm.{kind}imum.{self._suffix(dtype)}"
+        vector, sort = self.vector(dtype), KINDS[dtype][1]
+        word = f"{kind}imum" if sort == "f" else f"{'u' if sort == 'u' else 's'}{kind}"
+        name = f"llvm.{word}.{self._suffix(dtype)}"
         return self.builder.call(self._intrinsic(name, vector, [vector] * 2), [a, b])
+
+    def to_order(self, value: Any, dtype: str, semiring: str) -> Any:
+        """Return floats as integers of the same order, NaN beyond what the semiring looks for."""
+        b, whole = self.builder, f"int{8 * SIZES[dtype]}"
+        bits = b.bitcast(value, self.vector(whole))
+        beyond = INFINITY[whole] + (INFINITY[whole] & -INFINITY[whole]) // 2
+        sign = 1 << (8 * SIZES[dtype] - 1)
+        beyond = beyond if semiring == "max" else beyond - sign
+        nan = b.fcmp_unordered("uno", value, value)
+        return self.from_order_bits(b.select(nan, self.constant(beyond, whole), bits), whole)
+
+    def from_order(self, value: Any, dtype: str) -> Any:
+        """Return floats again from integers of the same order."""
+        whole = f"int{8 * SIZES[dtype]}"
+        return self.builder.bitcast(self.from_order_bits(value, whole), self.vector(dtype))
+
+    def from_order_bits(self, bits: Any, dtype: str) -> Any:
+        """Return bits with all but the sign turned over where that is set: twice is nothing."""
+        b, width = self.builder, 8 * SIZES[dtype]
+        signs = b.ashr(bits, self.constant(width - 1, dtype))
+        return b.xor(bits, b.and_(signs, self.constant((1 << (width - 1)) - 1, dtype)))
 
     def convert(
         self, value: Any, source: str, target: str, rounding: str = "even", bounded: bool = False
@@ -186,7 +212,7 @@ class Emitter:
         if source == target:
             return value
         kind, size, to_kind, to_size = (
-            KINDS[source][1], BYTES[source], KINDS[target][1], BYTES[target],
+            KINDS[source][1], SIZES[source], KINDS[target][1], SIZES[target],
         )  # fmt: skip
         vector, b = self.vector(target), self.builder
         if kind == "f" and to_kind == "f":
@@ -224,7 +250,7 @@ class Emitter:
         """Return numbers below 2**31 as integers of at most 16 bits, rounded and saturated."""
         b, wide = self.builder, ir.VectorType(INT32, self.lanes)
         if rounding == "even":
-            suffix = {4: "f32", 8: "f64"}[BYTES[_named(value)]]
+            suffix = {4: "f32", 8: "f64"}[SIZES[_named(value)]]
             name = f"llvm.lrint.v{self.lanes}i32.v{self.lanes}{suffix}"
             value = b.call(self._intrinsic(name, wide, [value.type]), [value])
         else:

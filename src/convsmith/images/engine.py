@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convsmith.images import fourier, portable
 from convsmith.images.plane import OUTSIDE, Plane, nowhere, straight
 from convsmith.images.planning import KernelPlan
-from convsmith.images.program import FIRST, MOST_UNROLLED, Program, Stage
+from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
 
@@ -101,12 +101,12 @@ def _apply_lines(
         jobs = []
         for plan, result in zip(plans, results, strict=True):
             columns, scale = places_of(plan, edges, region, 0)
+            stage, numbers = _line(plan, (1, plan.shape[0]))
             plane = Plane(
                 source.reshape(len(rows), -1), result.reshape(len(rows), -1), rows, columns,
-                [plan.kernel], edges.value, np.ones(len(rows)), scale,
+                [numbers], edges.value, np.ones(len(rows)), scale,
             )  # fmt: skip
-            chain = [Stage(1, plan.shape[0], None, plan.semiring, plan.mirrored[0])]
-            jobs.append((_program(plan, channels, [chain], edges), plane))
+            jobs.append((_program(plan, channels, [[stage]], edges), plane))
         execute(jobs, workers)
         return
     columns = straight(channels)
@@ -114,12 +114,12 @@ def _apply_lines(
         jobs = []
         for plan, result in zip(plans, results, strict=True):
             rows, scale = places_of(plan, edges, region, 0)
+            stage, numbers = _line(plan, (plan.shape[0], 1))
             plane = Plane(
-                source[index], result[index], rows, columns, [plan.kernel], edges.value, scale,
+                source[index], result[index], rows, columns, [numbers], edges.value, scale,
                 np.ones(channels),
             )  # fmt: skip
-            chain = [Stage(plan.shape[0], 1, None, plan.semiring, plan.mirrored[0])]
-            jobs.append((_program(plan, 1, [chain], edges), plane))
+            jobs.append((_program(plan, 1, [[stage]], edges), plane))
         execute(jobs, workers)
 
 
@@ -232,13 +232,29 @@ def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
             )
             numbers += [across[:, term], down[:, term]]
         return chains, numbers
-    kernel = plan.kernel
+    stage, numbers_of = _whole(plan, plan.kernel)
+    return [[stage]], [numbers_of]
+
+
+def _whole(plan: KernelPlan, kernel: Array) -> tuple[Stage, Array]:
+    """Return the pass that reads a kernel (rows, columns), leaving out what multiplies nothing."""
     rows, columns = kernel.shape
-    nothing = kernel == (0.0 if plan.semiring == "sum_product" else FIRST[plan.semiring])
-    if nothing.any() and np.count_nonzero(~nothing) <= MOST_UNROLLED:
-        taps = tuple((int(i), int(j)) for i, j in np.argwhere(~nothing))
-        return [[Stage(rows, columns, taps, plan.semiring)]], [kernel[~nothing]]
-    return [[Stage(rows, columns, None, plan.semiring)]], [kernel]
+    if plan.semiring in FLAT:
+        unread = np.isinf(kernel)
+    else:
+        unread = kernel == (0.0 if plan.semiring == "sum_product" else FIRST[plan.semiring])
+    few = plan.semiring in FLAT or np.count_nonzero(~unread) <= MOST_UNROLLED
+    if unread.any() and few:
+        taps = tuple((int(i), int(j)) for i, j in np.argwhere(~unread))
+        return Stage(rows, columns, taps, plan.semiring), kernel[~unread]
+    return Stage(rows, columns, None, plan.semiring), kernel
+
+
+def _line(plan: KernelPlan, shape: tuple[int, int]) -> tuple[Stage, Array]:
+    """Return the pass that reads a line, as a row or as a column."""
+    if plan.mirrored[0]:
+        return Stage(*shape, None, plan.semiring, plan.mirrored[0]), plan.kernel
+    return _whole(plan, plan.kernel.reshape(shape))
 
 
 def _program(

@@ -8,6 +8,7 @@ Tiles that don't touch an edge and need no conversion are read where they lie.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from llvmlite import ir
 from convsmith.images import emit
 from convsmith.images.emit import INT64, POINTER, Emitter, number
 from convsmith.images.passes import Pass, Sink, Source, blocking
-from convsmith.images.program import BYTES, FIRST, Program, Stage
+from convsmith.images.program import SIZES, Program, Stage, nothing
 
 FIELDS = (
     "source", "source_stride", "target", "target_stride", "row_map", "column_map", "columns",
@@ -32,6 +33,9 @@ TILE_ROWS = 32
 ROW_BYTES = 2048
 """The longest row of a tile: several of them fit the smallest cache together."""
 
+MOST_UNIT = 1 << 14
+"""Pixels of very many channels needn't be whole vectors: tiles would outgrow every cache."""
+
 BLOCK_BYTES = 400_000
 """What a block may take of the second cache, of which processors have a megabyte or so."""
 
@@ -45,7 +49,7 @@ class Tiling:
     @property
     def lanes(self) -> int:
         """How many numbers are computed at a time."""
-        return emit.vector_bytes() // BYTES[self.program.work]
+        return emit.vector_bytes() // SIZES[self.program.work]
 
     @property
     def by_lines(self) -> bool:
@@ -66,9 +70,11 @@ class Tiling:
     def tile_columns(self) -> int:
         """How many entries of a row a tile writes: whole vectors, whole pixels."""
         widest = max(blocking(s).vectors for term in self.program.terms for s in term)
-        unit = self.lanes * widest * self.program.step
+        unit = math.lcm(self.lanes * widest, self.program.step)
+        if unit > MOST_UNIT:
+            unit = self.program.step
         row = min(ROW_BYTES, BLOCK_BYTES // (self.tile_rows + self.high))
-        return max(row // BYTES[self.program.work] // unit, 1) * unit
+        return max(row // SIZES[self.program.work] // unit, 1) * unit
 
     @property
     def block_stride(self) -> int:
@@ -76,7 +82,7 @@ class Tiling:
         width = self.tile_columns + self.program.margin[1] * self.program.step
         width = -(-width // self.lanes) * self.lanes
         # Rows a power of two apart would share the same few places of the cache.
-        return width + (self.lanes if width * BYTES[self.program.work] % 1024 == 0 else 0)
+        return width + (self.lanes if width * SIZES[self.program.work] % 1024 == 0 else 0)
 
     @property
     def block_entries(self) -> int:
@@ -92,7 +98,7 @@ class Tiling:
     @property
     def scratch_bytes(self) -> int:
         """How much memory a thread needs."""
-        return self.blocks * self.block_entries * BYTES[self.program.work]
+        return self.blocks * self.block_entries * SIZES[self.program.work]
 
 
 def name_of(program: Program) -> str:
@@ -120,7 +126,7 @@ class _BlockSink(Sink):
 
     def begin(self, emitter: Emitter, row: Any, column: Any, mask: Any) -> Any:
         if self.beginning is None:
-            return emitter.constant(FIRST[self.stage.semiring], self.program.work)
+            return _nothing(self.program, emitter)
         return _beginning(self.program, emitter, self.beginning, row, column, mask)
 
     def end(self, emitter: Emitter, value: Any, row: Any, column: Any, mask: Any) -> None:
@@ -153,6 +159,12 @@ class _ImageSink(Sink):
                 self.fields["column_scale"], b.add(self.column, column), program.work
             )
             value = b.fmul(b.fmul(value, scale), emitter.load(across, program.work, mask))
+        if program.ordered:
+            emitter.store(
+                emitter.from_order(value, program.target),
+                self._place(emitter, row, column), program.target, mask, program.past,
+            )  # fmt: skip
+            return
         value = emitter.convert(
             value, program.work, program.target, program.rounding, program.bounded
         )
@@ -172,7 +184,12 @@ def _beginning(
     if block is not None:
         place = _in_block(program, emitter, block, row, column)
         return emitter.load(place, program.work, mask)
-    return emitter.constant(FIRST[program.terms[0][0].semiring], program.work)
+    return _nothing(program, emitter)
+
+
+def _nothing(program: Program, emitter: Emitter) -> Any:
+    first = nothing(program.terms[0][0].semiring, program.work, program.ordered)
+    return emitter.constant(first, program.work)
 
 
 def _in_block(program: Program, emitter: Emitter, block: Any, row: Any, column: Any) -> Any:
@@ -373,7 +390,10 @@ class _Writer:
             if origin is not None:
                 place = e.address(origin, index, program.source)
                 value = e.load(place, program.source, mask)
-                value = e.convert(value, program.source, program.work)
+                if program.ordered:
+                    value = e.to_order(value, program.source, program.terms[0][0].semiring)
+                else:
+                    value = e.convert(value, program.source, program.work)
             e.store(value, e.address(to, index, program.work), program.work, mask)
 
         with e.loop(number(0), b.sub(count, number(e.lanes - 1)), lanes) as loop:

@@ -14,10 +14,15 @@ from convsmith.errors import KernelError, compose
 from convsmith.images.engine import arranged
 from convsmith.images.filtering import computed
 from convsmith.images.planning import KernelPlan, plan_kernel
+from convsmith.images.program import nothing
 from convsmith.images.region import whole
-from convsmith.images.requests import checked_axes, checked_image, request
+from convsmith.images.requests import Request, checked_axes, checked_image, request
+from convsmith.images.results import rounded
 
 Array = NDArray[Any]
+
+MOST_PATTERN = 200
+"""Shapes of more entries, other than boxes, take longer to make machine code for than to use."""
 
 
 def dilate(
@@ -109,27 +114,65 @@ def _extreme(
     )  # fmt: skip
     order = np.argsort(filtered_axes)
     mask = np.transpose(np.flip(counts) if flip else counts, order)
-    nothing = -sign * np.inf
-    plan = plan_kernel(replace(wanted, method=None), 0, wanted.kernels[0])
+    box = bool(mask.all())
+    flat = not added[counts].any()
+    few = mask.ndim < 3 and np.count_nonzero(mask) <= MOST_PATTERN
+    if flat and (box or few):
+        return _flat(wanted, mask, semiring.split("_")[0])
+    unread = -sign * np.inf
     plan = replace(
-        plan, semiring=semiring, method="direct", bounded=False,
-        kernel=np.where(mask, wanted.kernels[0], nothing),
+        plan_kernel(wanted, 0, wanted.kernels[0]), semiring=semiring, method="direct",
+        bounded=False, kernel=np.where(mask, wanted.kernels[0], unread),
     )  # fmt: skip
-    if plan.kernel.ndim > 1 and not plan.kernel.any():
-        plan = _by_lines(plan)
+    return _run(replace(wanted, edges=replace(wanted.edges, value=unread)), plan)
+
+
+def _run(wanted: Request, plan: KernelPlan) -> Array:
     source = arranged(wanted.image, wanted.axes)
     region = whole(source.array.shape[1:-1])
-    edges = replace(wanted.edges, value=nothing)
-    results = computed(replace(wanted, edges=edges), [plan], source.array, region)
-    return source.restored(results[0])
+    return source.restored(computed(wanted, [plan], source.array, region)[0])
 
 
-def _by_lines(plan: KernelPlan) -> KernelPlan:
-    """Return the plan of a box, whose extreme is that of its rows' extremes."""
-    if len(plan.shape) > 2:
-        return plan
-    lines = tuple(np.zeros((n, 1)) for n in plan.shape)
-    return replace(plan, method="separable", lines=lines)
+def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
+    """Return the extreme of a shape, by comparisons of the image's own numbers."""
+    target, image = wanted.target, wanted.image
+    if image.dtype.name == "bool":
+        image = image.view(np.uint8)
+    if image.dtype.name == "float16":
+        image = image.astype(np.float32)
+    if mask.ndim == 3:
+        return _one_by_one(replace(wanted, image=image), mask, semiring)
+    name = image.dtype.name
+    work = {"float32": "int32", "float64": "int64"}.get(name, name)
+    beyond = nothing(semiring, work, ordered=work != name)
+    part = replace(wanted, image=image, target=name)
+    plan = replace(
+        plan_kernel(replace(part, method=None), 0, wanted.kernels[0]), semiring=semiring,
+        work=work, bounded=False, method="direct", kernel=np.where(mask, 0.0, -np.inf),
+    )  # fmt: skip
+    if mask.ndim == 2 and mask.all():
+        lines = tuple(np.zeros((n, 1)) for n in plan.shape)
+        plan = replace(plan, method="separable", lines=lines)
+    result = _run(replace(part, edges=replace(part.edges, value=beyond)), plan)
+    if target == "bool":
+        return result.view(bool) if wanted.image.dtype == bool else result != 0
+    return result if target == name else rounded(result, target)
+
+
+def _one_by_one(wanted: Request, mask: Array, semiring: str) -> Array:
+    """Return the extreme of a box in a volume, along one axis after the other."""
+    result, target = wanted.image, wanted.target
+    for i, axis in enumerate(wanted.axes):
+        line = np.zeros(mask.shape[i])
+        part = replace(
+            wanted, image=result, axes=(axis,), kernels=(line,), target=result.dtype.name,
+            anchors=((wanted.anchors[0][i],),),
+            edges=replace(wanted.edges, modes=(wanted.edges.modes[i],)),
+        )  # fmt: skip
+        result = _flat(part, np.ones(len(line), bool), semiring)
+    if target == "bool":
+        return result != 0
+    return result if target == result.dtype.name else rounded(result, target)
 
 
 def _rank_of(structure: Any) -> int | None:

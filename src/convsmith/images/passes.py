@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convsmith.images.emit import Emitter, number
-from convsmith.images.program import MOST_UNROLLED, Stage
+from convsmith.images.program import FLAT, MOST_UNROLLED, Stage
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ def blocking(stage: Stage) -> Blocking:
     if stage.rows == 1:
         return Blocking(1, 4)
     if stage.columns == 1:
+        if stage.semiring in FLAT:
+            return Blocking(min(8, stage.rows), 2)
         return Blocking(4, 4)
     return Blocking(4, 2)
 
@@ -100,6 +102,8 @@ class Pass:
         window = _Window(self, source, base, mask, rows, vectors)
         if self.stage.mirrored:
             sums = window.mirrored(sums)
+        elif self._shares(rows):
+            sums = window.shared(sums)
         elif self.stage.taps is not None or self.stage.count <= MOST_UNROLLED:
             sums = window.unrolled(sums)
         else:
@@ -107,6 +111,11 @@ class Pass:
         for line, results in zip(places, sums, strict=True):
             for place, value in zip(line, results, strict=True):
                 sink.end(e, value, *place, mask)
+
+    def _shares(self, rows: int) -> bool:
+        """Whether outputs below each other have most of what they compare in common."""
+        stage = self.stage
+        return stage.semiring in FLAT and stage.taps is None and stage.columns == 1 and rows > 1
 
 
 class _Window:
@@ -127,9 +136,12 @@ class _Window:
     def unrolled(self, sums: list[list[Any]]) -> list[list[Any]]:
         """Return the sums, each tap written out."""
         height, width = self.stage.rows, self.stage.columns
-        taps = self.stage.taps or tuple((i, j) for i in range(height) for j in range(width))
+        taps = self.stage.taps
+        if taps is None:
+            taps = tuple((i, j) for i in range(height) for j in range(width))
         position = {tap: n for n, tap in enumerate(taps)}
-        weights = [self._weight(number(n)) for n in range(len(taps))]
+        flat = self.stage.semiring in FLAT
+        weights = [None if flat else self._weight(number(n)) for n in range(len(taps))]
         for y in range(height + self.rows - 1):
             line = self._line(number(y))
             for x in range(width):
@@ -141,6 +153,28 @@ class _Window:
                     for i, n in reading:
                         sums[i] = self._added(sums[i], weights[n], entries)
         return sums
+
+    def shared(self, sums: list[list[Any]]) -> list[list[Any]]:
+        """Return the extremes of columns: of what all rows of outputs see, then of the rest."""
+        height, rows = self.stage.rows, self.rows
+
+        def entries(y: int) -> list[Any]:
+            return self._entries(self._line(number(y)), number(0))
+
+        core = entries(rows - 1)
+        for y in range(rows, height):
+            core = self._added(core, None, entries(y))
+        # What the outputs above see more of, from the core upwards; and those below.
+        above: list[list[Any]] = [core]
+        for y in range(rows - 2, -1, -1):
+            above.append(self._added(above[-1], None, entries(y)))
+        result = [self._added(sums[i], None, above[rows - 1 - i]) for i in range(rows)]
+        below: list[Any] | None = None
+        for i in range(1, rows):
+            more = entries(height + i - 1)
+            below = more if below is None else self._added(below, None, more)
+            result[i] = self._added(result[i], None, below)
+        return result
 
     def looped(self, sums: list[list[Any]]) -> list[list[Any]]:
         """Return the sums, by loops over the kernel's rows and columns."""
@@ -195,7 +229,9 @@ class _Window:
             entries = self._entries(line, loop.index)
             values: list[Any] = []
             for place, i in enumerate(reading):
-                weight = self._weight(b.add(starts[i], loop.index))
+                weight = None
+                if self.stage.semiring not in FLAT:
+                    weight = self._weight(b.add(starts[i], loop.index))
                 mine = loop.values[place * self.vectors : (place + 1) * self.vectors]
                 values += self._added(mine, weight, entries)
             loop.values = values
@@ -230,6 +266,11 @@ class _Window:
         if semiring == "sum_product":
             return [
                 e.multiply_add(weight, entry, total, work, self.owner.fused)
+                for entry, total in zip(entries, sums, strict=True)
+            ]
+        if semiring in FLAT:
+            return [
+                e.extreme(total, entry, semiring, work)
                 for entry, total in zip(entries, sums, strict=True)
             ]
         kind = semiring.split("_")[0]

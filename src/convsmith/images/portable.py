@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.images.plane import OUTSIDE, Plane
-from convsmith.images.program import FIRST, LIMITS, Program, Stage
+from convsmith.images.program import FLAT, LIMITS, Program, Stage, nothing
 
 Array = NDArray[Any]
 
@@ -17,30 +17,39 @@ Array = NDArray[Any]
 def run(program: Program, plane: Plane) -> None:
     """Filter a plane."""
     kernels = iter(plane.kernels)
-    window = _read(program, plane)
+    semiring = program.terms[0][0].semiring
+    # Floats needn't be compared as integers here.
+    work = program.source if program.ordered else program.work
+    if program.ordered:
+        first = -np.inf if semiring == "max" else np.inf
+    else:
+        first = nothing(semiring, program.work)
+    fill = first if program.ordered else plane.fill
+    window = _read(program, plane, np.asarray(fill, work))
     rows, columns = plane.target.shape[0], plane.target.shape[1] // program.step
     shape = (rows, columns, program.step)
     if program.continued:
         total = plane.target.reshape(shape).astype(program.work)
     else:
-        total = np.full(shape, FIRST[program.terms[0][0].semiring], program.work)
+        total = np.full(shape, first, work)
     for term in program.terms:
         block = window
         for stage in term[:-1]:
-            start = np.zeros((), program.work) + FIRST[stage.semiring]
+            start = np.full((), first, work)
             block = _pass(stage, next(kernels), block, start)
         total = _pass(term[-1], next(kernels), block, total)
     if program.scaled:
         assert plane.row_scale is not None
         assert plane.column_scale is not None
         total = total * plane.row_scale[:, None, None] * plane.column_scale[:, None]
-    plane.target[...] = converted(total, program.target, program.rounding).reshape(rows, -1)
+    if semiring not in FLAT:
+        total = converted(total, program.target, program.rounding)
+    plane.target[...] = total.reshape(rows, -1)
 
 
-def _read(program: Program, plane: Plane) -> Array:
+def _read(program: Program, plane: Plane, fill: Array) -> Array:
     """Return the padded plane, (rows, columns, channels), in the dtype of the arithmetic."""
     source = plane.source.reshape(plane.source.shape[0], -1, program.step)
-    fill = np.asarray(plane.fill, program.work)
     result = np.full((len(plane.row_map), len(plane.column_map), program.step), fill)
     row_map, column_map = plane.row_map.places, plane.column_map.places
     rows, columns = row_map != OUTSIDE, column_map != OUTSIDE
@@ -55,6 +64,8 @@ def _pass(stage: Stage, kernel: Array, block: Array, total: Array) -> Array:
     for weight, entries in _entries(stage, np.ravel(kernel), block, height, width):
         if stage.semiring == "sum_product":
             total = total + weight * entries
+        elif stage.semiring in FLAT:
+            total = (np.maximum if stage.semiring == "max" else np.minimum)(total, entries)
         elif stage.semiring == "max_plus":
             total = np.maximum(total, entries + weight)
         else:

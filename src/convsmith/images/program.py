@@ -21,8 +21,27 @@ LIMITS: dict[str, tuple[int, int]] = {
 }
 """What integers are saturated to."""
 
+SIZES = BYTES | {"int64": 8}
+"""The same for the dtypes of arithmetic: floats are compared as integers of the same order."""
+
 FIRST = {"sum_product": 0.0, "max_plus": float("-inf"), "min_plus": float("inf")}
 """What a sum of nothing is."""
+
+FLAT = ("max", "min")
+"""Semirings without products: the largest or smallest entry."""
+
+INFINITY = {"int32": 0x7F800000, "int64": 0x7FF0000000000000}
+"""Infinity as an integer of the same order; minus infinity is its bitwise complement."""
+
+
+def nothing(semiring: str, work: str, ordered: bool = False) -> float:
+    """Return what a sum of nothing is, in the dtype of the arithmetic."""
+    if semiring not in FLAT:
+        return FIRST[semiring]
+    if ordered:
+        return ~INFINITY[work] if semiring == "max" else INFINITY[work]
+    return LIMITS[work][0 if semiring == "max" else 1]
+
 
 MOST_UNROLLED = 50
 """Kernels of more taps become loops: machine code of megabytes takes seconds to make."""
@@ -69,6 +88,11 @@ class Program:
     """Whether results are written past the caches, to places that are multiples of a vector."""
     continued: bool = False
     """Whether sums begin with what the target holds."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether floats are compared as integers."""
+        return self.source.startswith("float") and "int" in self.work
 
     @property
     def margin(self) -> tuple[int, int]:
