@@ -81,9 +81,9 @@ def filter_file(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     np.save(f"{folder}/in.npy", np.eye(5, dtype="float32"))
-        ...     filter_file(f"{folder}/in.npy", f"{folder}/out.npy", "box")
-        ...     float(np.load(f"{folder}/out.npy").sum().round(3))
-        5.444
+        ...     filter_file(f"{folder}/in.npy", f"{folder}/out.npy", [[2.0]])
+        ...     float(np.load(f"{folder}/out.npy").sum())
+        10.0
 
     Source: none.
     """
