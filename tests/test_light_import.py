@@ -27,7 +27,9 @@ def test_import_loads_no_framework(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == "[]"
 
 
-@pytest.mark.parametrize("command", ["", "train", "predict", "info", "filter", "kernels", "kernels show"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "predict", "info", "filter", "kernels", "kernels show"]
+)
 def test_help_loads_no_framework(command: str) -> None:
     code = f"""
 import sys

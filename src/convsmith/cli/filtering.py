@@ -100,7 +100,12 @@ def filter_(
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Files or tiles at a time; default: processors."),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Files or tiles at a time; default: as many as keep the machine busy.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there.")

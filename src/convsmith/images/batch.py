@@ -76,7 +76,7 @@ def filter_files(
     by_parts = [pair for pair in todo if _checked(pair, outcome)]
     refused = {path for path, _ in outcome.failed}
     simple = [p for p in todo if p not in by_parts and p.path not in refused]
-    threads = settings.jobs or large.processors()
+    threads = settings.jobs or 2 * large.processors()  # Half of them wait for the disk.
     total, count = len(wanted), outcome.kept + len(outcome.failed)
 
     def finished(pair: Pair, error: BaseException | None) -> None:
