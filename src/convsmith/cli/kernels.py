@@ -51,7 +51,10 @@ def kernels(
             plots.save_sheet(temporary, sheet)
         out.print(Text(str(plot)), soft_wrap=True)
         return
-    table = Table("name", "size", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # Names are what is asked for next: narrow terminals break the rest.
+    table.add_column("name", no_wrap=True, min_width=max(map(len, found)))
+    table.add_column("size")
     table.add_column("sum", justify="right")
     table.add_column("dims", justify="right")
     table.add_column("what it is", ratio=1)
@@ -60,8 +63,8 @@ def kernels(
         bank = array.ndim > rank
         ndims = list(entry.ndims) or [rank]
         table.add_row(
-            Text(name, style="bold", no_wrap=True),
-            Text(size(array, rank), no_wrap=True),
+            Text(name, style="bold"),
+            size(array, rank),
             "" if bank else f"{tidy(float(array.sum())):.4g}",
             f"{ndims[0]}-{ndims[-1]}" if len(ndims) > 1 else str(ndims[0]),
             Text(_plain(entry.summary)),
