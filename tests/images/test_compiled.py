@@ -120,3 +120,29 @@ def test_memory_is_used_again_only_when_nobody_holds_it() -> None:
     assert not memory._free
     assert second.flags.writeable
     assert second.flags.c_contiguous
+
+
+WITHOUT = """
+import sys
+sys.modules["llvmlite"] = None
+sys.modules["scipy"] = None
+import numpy as np
+from convsmith import images
+from convsmith.images import engine
+image = np.arange(600, dtype="float32").reshape(20, 30)
+line = np.ones(5) / 5
+print(engine.compiled, float(images.filter_lines(image, [line, line]).sum()))
+print(float(images.filter(image, np.eye(5), method="fourier").sum()))
+"""
+
+
+def test_numpy_does_it_where_llvmlite_and_scipy_are_missing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    image = np.arange(600, dtype=np.float32).reshape(20, 30)
+    line = np.ones(5) / 5
+    first, second, third = done.stdout.split()
+    assert first == "None"
+    np.testing.assert_allclose(float(second), images.filter_lines(image, [line, line]).sum())
+    np.testing.assert_allclose(float(third), images.filter(image, np.eye(5)).sum(), rtol=1e-5)

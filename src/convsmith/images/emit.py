@@ -292,6 +292,19 @@ def machine() -> Any:
 
 
 @cache
+def supported() -> bool:
+    """Whether this processor does all that is written here by itself.
+
+    Processors of Intel's kind do from AVX2 on (2013); older ones would call functions for
+    rounding, half precision and fused multiply-adds, which may not be there.
+    """
+    if not llvm.get_default_triple().startswith(("x86_64", "i")):
+        return llvm.get_default_triple().startswith(("aarch64", "arm64"))
+    features = llvm.get_host_cpu_features()
+    return all(features.get(name) for name in ("avx2", "fma", "f16c"))
+
+
+@cache
 def processor() -> str:
     """Return all that decides which machine code this processor can run."""
     features = llvm.get_host_cpu_features().flatten()
@@ -311,7 +324,7 @@ def sources() -> str:
 def vector_bytes() -> int:
     """Return how many bytes one register of this processor holds."""
     features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    return 64 if features.get("avx512bw") else 32 if features.get("avx2") else 16
 
 
 def optimised(module: Any) -> bytes:

@@ -18,10 +18,15 @@ from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
 
+compiled: Any = None
 try:
-    from convsmith.images import compiled
+    from convsmith.images import compiled as _compiled
+    from convsmith.images.emit import supported
+
+    if supported():
+        compiled = _compiled
 except ImportError:  # llvmlite is in the extra "images".
-    compiled = None
+    pass
 
 Array = NDArray[Any]
 
