@@ -69,6 +69,19 @@ def test_results_are_rounded_and_saturated() -> None:
     np.testing.assert_array_equal(images.filter(nan, [[1.0]], dtype="uint8"), [[0, 255, 0]])
 
 
+def test_extreme_numbers_are_saturated_too() -> None:
+    assert images.filter(np.array([[np.nan]]), [[1.0]], dtype="int8").item() == 0
+    row = np.array([[1, 2, 3]], np.uint8)
+    far = images.filter(row, [[1.0, 1.0, 1.0]], padding_mode="constant", padding_value=1e12)
+    np.testing.assert_array_equal(far, [[255, 6, 255]])
+
+
+def test_one_row_is_all_of_a_renormalized_window() -> None:
+    flat = np.full((1, 5), 3.0)
+    kernel = np.ones((3, 3)) / 9
+    np.testing.assert_allclose(images.filter(flat, kernel, padding_mode="renormalize"), flat)
+
+
 @pytest.mark.parametrize("source", ["uint8", "uint16", "int16"])
 def test_whole_kernels_are_exact(source: str) -> None:
     info = np.iinfo(source)
@@ -77,6 +90,8 @@ def test_whole_kernels_are_exact(source: str) -> None:
     exact = images.filter(image.astype(np.float64), kernel.astype(float), method="direct")
     np.testing.assert_array_equal(images.filter(image, kernel, dtype="float64"), exact)
     np.testing.assert_array_equal(images.filter(image, kernel, dtype="int32"), exact.astype(int))
+    narrow = images.filter(image, kernel, dtype="float32", method="direct")
+    np.testing.assert_array_equal(narrow, exact.astype(np.float32))
 
 
 @pytest.mark.parametrize("channels", [2, 5, 17, 300, 20001])
