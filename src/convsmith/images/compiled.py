@@ -59,7 +59,7 @@ def function(wanted: Program) -> Band:
     """Return a program's machine code as a function that doesn't hold Python's lock."""
     name = machine_code.name_of(wanted)
     with _making:
-        address = _known(name)
+        address = _addresses.get(name)
         if address is None:
             made = _kept(name)
             if made is None:
@@ -79,10 +79,6 @@ def ready(wanted: Program) -> tuple[Band, int, int]:
 
 
 _addresses: dict[str, int] = {}
-
-
-def _known(name: str) -> int | None:
-    return _addresses.get(name)
 
 
 def _kept(name: str) -> bytes | None:
@@ -107,11 +103,6 @@ def _keep(name: str, made: bytes) -> None:
         place.mkdir(parents=True, exist_ok=True)
         with replacing(place / f"{name}.o") as temporary:
             temporary.write_bytes(hashlib.sha256(made).digest() + made)
-
-
-def default_workers() -> int:
-    """Return how many threads work on an image: as many as this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
@@ -196,13 +187,13 @@ def may_pass(wanted: Program, target: Any) -> bool:
     )
 
 
-def run(jobs: Sequence[Job], workers: int, after: Callable[[int, int], None] | None = None) -> None:
-    """Filter all rows of planes of one height; `after` is called for each band that is done."""
+def run(jobs: Sequence[Job], workers: int) -> None:
+    """Filter all rows of planes of one height."""
     rows, work = jobs[0].rows, sum(job.work for job in jobs)
     least = max(jobs[0].tile_rows, 8 * max(job.program.margin[0] for job in jobs))
     bands = min(workers * 4, rows // least or 1, work // SMALL or 1)
-    if len(jobs) > 1 or after:
-        # What several programs read, and what comes after them, should be found in the cache.
+    if len(jobs) > 1:
+        # What several programs read should be found in the cache.
         line = sum(abs(job.fields[FIELDS.index("columns")]) for job in jobs) * 8
         bands = max(bands, min(rows * int(line) // BAND_BYTES, rows // 32 or 1))
     edges = [rows * i // bands for i in range(bands + 1)]
@@ -212,8 +203,6 @@ def run(jobs: Sequence[Job], workers: int, after: Callable[[int, int], None] | N
         for band in todo:
             for job in jobs:
                 job.run(edges[band], edges[band + 1])
-            if after:
-                after(edges[band], edges[band + 1])
 
     # This thread works too: it needn't be woken.
     helpers = [pool(workers).submit(help_out) for _ in range(min(workers, bands) - 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -17,6 +17,7 @@ from convsmith.images.planning import KernelPlan
 from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
+from convsmith.images.threads import processors
 
 compiled: Any = None
 try:
@@ -74,25 +75,20 @@ def apply(
     results: Sequence[Array],
     region: Region,
     workers: int | None = None,
-    after: Callable[[int, int, int], None] | None = None,
 ) -> None:
     """Write the outputs of a region, one result for each plan.
 
-    `source` is (leading, filtered axes..., channels) and each result likewise; `after` is called
-    with the leading index and the first and last row of what all results hold by then.
+    `source` is (leading, filtered axes..., channels) and each result likewise.
     """
     if source.ndim == 3:
         _apply_lines(plans, edges, source, results, region, workers)
         return
     for index in range(source.shape[0]):
-        done = functools.partial(after, index) if after else None
         if source.ndim == 5:
             for plan, result in zip(plans, results, strict=True):
                 _apply_volume(plan, edges, source[index], result[index], region, workers)
             continue
-        _apply_planes(
-            plans, edges, source[index], [r[index] for r in results], region, workers, done
-        )
+        _apply_planes(plans, edges, source[index], [r[index] for r in results], region, workers)
 
 
 def _apply_lines(
@@ -130,7 +126,7 @@ def _apply_lines(
 
 def _apply_planes(
     plans: Sequence[KernelPlan], edges: Edges, source: Array, results: Sequence[Array],
-    region: Region, workers: int | None, after: Callable[[int, int], None] | None,
+    region: Region, workers: int | None,
 ) -> None:  # fmt: skip
     """Filter one plane (rows, columns, channels) by several kernels."""
     rows_of = source.reshape(source.shape[0], -1)
@@ -147,9 +143,7 @@ def _apply_planes(
         plane = Plane(rows_of, target, rows, columns, numbers, edges.value, row_scale, column_scale)
         jobs.append((_program(plan, source.shape[-1], chains, edges), plane))
     if jobs:
-        execute(jobs, workers, after if len(jobs) == len(plans) else None)
-    if after and len(jobs) < len(plans):
-        after(0, results[0].shape[0])
+        execute(jobs, workers)
 
 
 def _padded_sums(plan: KernelPlan, tile: Array) -> Array:
@@ -192,9 +186,7 @@ def _apply_volume(
             lines=tuple(lines),
         )  # fmt: skip
         for z in range(result.shape[0]):
-            _apply_planes(
-                [rest], Edges(inner.modes, beyond), middle[z], [result[z]], flat, workers, None
-            )
+            _apply_planes([rest], Edges(inner.modes, beyond), middle[z], [result[z]], flat, workers)
         return
     part = replace(plan, shape=plan.shape[1:], anchor=plan.anchor[1:], target=plan.work)
     rows, row_scale = places_of(part, inner, flat, 0)
@@ -278,20 +270,14 @@ def _program(
     )
 
 
-def execute(
-    jobs: Sequence[tuple[Program, Plane]],
-    workers: int | None,
-    after: Callable[[int, int], None] | None = None,
-) -> None:
+def execute(jobs: Sequence[tuple[Program, Plane]], workers: int | None) -> None:
     """Run programs on planes of one height."""
     if compiled is None:
         for program, plane in jobs:
             portable.run(program, plane)
-        if after:
-            after(0, jobs[0][1].target.shape[0])
         return
     ready = [
         compiled.Job(replace(p, past=True) if compiled.may_pass(p, plane.target) else p, plane)
         for p, plane in jobs
     ]
-    compiled.run(ready, workers or compiled.default_workers(), after)
+    compiled.run(ready, workers or processors())

@@ -21,6 +21,7 @@ from convsmith.images.portable import converted
 from convsmith.images.program import LIMITS
 from convsmith.images.region import Region, map_at_hand, places_of
 from convsmith.images.requests import Edges
+from convsmith.images.threads import processors
 
 fft: Any
 try:
@@ -110,7 +111,7 @@ def _each(one: Callable[..., None], todo: list[Any], workers: int | None) -> Non
         for arguments in todo:
             one(*arguments)
         return
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers or processors()) as pool:
         list(pool.map(lambda arguments: one(*arguments), todo))
 
 

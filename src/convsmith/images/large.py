@@ -7,7 +7,6 @@ which tiles are done, and gets its name when it is whole.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
@@ -23,6 +22,7 @@ from convsmith.errors import ArgumentError, ConvsmithError, UnsupportedError, co
 from convsmith.images import pictures, sinks
 from convsmith.images.parts import Places, Recipe, gathered, recipe
 from convsmith.images.sources import Source, grayed, opened
+from convsmith.images.threads import processors
 from convsmith.images.treatment import Treatment
 from convsmith.images.unfinished import Unfinished, identity
 
@@ -106,11 +106,6 @@ def filter_file(
             work.unfinished.abandon()
             raise
     work.unfinished.end()
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Work:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convsmith import kernels
 from convsmith.errors import ArgumentError, compose
-from convsmith.images.program import LIMITS
+from convsmith.images.program import LIMITS, WIDE
 from convsmith.images.requests import Request
 
 Array = NDArray[Any]
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 LINE_OVERHEAD = 3.5
 """What a second pass over a tile costs, in multiplications of each output."""
 
-FOURIER_COST = {"float32": 500.0, "float64": 500.0}
+FOURIER_COST = 500.0
 """What transforms of tiles cost, in multiplications of each output."""
 
 WHOLE_FLOAT32 = 2**24
@@ -78,8 +78,8 @@ def plan_kernel(wanted: Request, index: int, kernel: Array) -> KernelPlan:
     source, target = wanted.image.dtype.name, wanted.target
     bound = _bound(source, wanted.edges.value, kernel)
     work = wanted.convention.work or _work(source, target, kernel, bound)
-    lines, loss = _lines(kernel, wanted.tolerances[index], source, work)
-    considered = _considered(wanted, kernel, lines, loss, work)
+    lines, loss = _lines(kernel, wanted.tolerances[index], work)
+    considered = _considered(wanted, kernel, lines, loss)
     chosen = min(considered, key=lambda entry: entry[1])[0]
     if wanted.method is not None:
         chosen = wanted.method
@@ -123,16 +123,13 @@ def _bound(source: str, beyond: float, kernel: Array) -> float:
 
 def _work(source: str, target: str, kernel: Array, bound: float) -> str:
     """Return the dtype of sums: float32 unless that would lose what the image holds."""
-    wide = ("int32", "uint32", "float64")
-    if source in wide or target in wide:
+    if source in WIDE or target in WIDE:
         return "float64"
     whole = source in LIMITS and bool((kernel == np.rint(kernel)).all())
     return "float64" if whole and bound > WHOLE_FLOAT32 else "float32"
 
 
-def _lines(
-    kernel: Array, tolerance: float | None, source: str, work: str
-) -> tuple[tuple[Array, ...], str]:
+def _lines(kernel: Array, tolerance: float | None, work: str) -> tuple[tuple[Array, ...], str]:
     """Return the kernel as lines, and what is lost by that."""
     if kernel.ndim == 1 or not kernel.any():
         return (), "one line already" if kernel.ndim == 1 else "the kernel is zero"
@@ -153,19 +150,17 @@ def _separated(kernel: bytes, shape: tuple[int, ...], tolerance: float) -> tuple
 
 
 def _considered(
-    wanted: Request, kernel: Array, lines: tuple[Array, ...], loss: str, work: str
+    wanted: Request, kernel: Array, lines: tuple[Array, ...], loss: str
 ) -> list[tuple[str, float, str]]:
     direct = float(kernel.size)
     by_lines = float("inf")
     if lines:
         terms = lines[0].shape[1]
         by_lines = terms * (sum(kernel.shape) + LINE_OVERHEAD * (kernel.ndim - 1))
-    fourier, why = FOURIER_COST[work], "tiles that fit the cache"
-    if kernel.ndim == 1:
-        # Lines of transforms aren't built for one axis: long lines are rare.
-        fourier, why = float("inf"), "only for two axes"
-    elif kernel.ndim > 2:
-        fourier, why = float("inf"), "only for two axes"
+    # Lines and volumes of transforms aren't built: kernels that long are rare there.
+    planar = kernel.ndim == 2
+    fourier = FOURIER_COST if planar else float("inf")
+    why = "tiles that fit the cache" if planar else "only for two axes"
     if wanted.convention.plain:
         return [
             ("direct", direct, "sums in the order of the convention"),

@@ -21,6 +21,9 @@ LIMITS: dict[str, tuple[int, int]] = {
 }
 """What integers are saturated to."""
 
+WIDE = ("int32", "uint32", "float64")
+"""Dtypes whose values float32 doesn't hold."""
+
 SIZES = BYTES | {"int64": 8}
 """The same for the dtypes of arithmetic: floats are compared as integers of the same order."""
 

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from convsmith.images.conventions import convention
 from convsmith.images.portable import converted
+from convsmith.images.program import WIDE
 from convsmith.images.requests import checked_image
 
 Array = NDArray[Any]
-
-WIDE = ("int32", "uint32", "float64")
-"""Dtypes whose values float32 doesn't hold."""
 
 
 def floating_dtype(image: Array) -> str:

@@ -13,9 +13,8 @@ from convsmith.errors import ArgumentError, compose
 from convsmith.images.conventions import convention
 from convsmith.images.filtering import filter as filter_image
 from convsmith.images.portable import converted
-from convsmith.images.program import LIMITS
+from convsmith.images.program import LIMITS, WIDE
 from convsmith.images.requests import checked_kernel, checked_target
-from convsmith.images.results import WIDE
 
 Array = NDArray[Any]
 
