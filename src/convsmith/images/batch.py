@@ -19,6 +19,7 @@ from convsmith.images import compare, large, pictures, tiff
 from convsmith.images.naming import Pair
 from convsmith.images.pictures import ARRAYS, TIFF, Picture
 from convsmith.images.sources import library, opened
+from convsmith.images.threads import processors
 from convsmith.images.treatment import Treatment, gray_of
 
 Array = NDArray[Any]
@@ -76,7 +77,7 @@ def filter_files(
     by_parts = [pair for pair in todo if _checked(pair, outcome)]
     refused = {path for path, _ in outcome.failed}
     simple = [p for p in todo if p not in by_parts and p.path not in refused]
-    threads = settings.jobs or 2 * large.processors()  # Half of them wait for the disk.
+    threads = settings.jobs or 2 * processors()  # Half of them wait for the disk.
     total, count = len(wanted), outcome.kept + len(outcome.failed)
 
     def finished(pair: Pair, error: BaseException | None) -> None:
