@@ -148,7 +148,7 @@ class Job:
             "columns": plane.target.shape[1],
             **dict(zip(("first_row", "last_row", "row_shift"), row, strict=True)),
             **dict(zip(("first_column", "last_column", "column_shift"), column, strict=True)),
-            "kernel": np.concatenate([np.ravel(k) for k in plane.kernels]).astype(wanted.work),
+            "kernel": _numbers(plane.kernels, wanted),
             "fill": np.full(1, plane.fill, wanted.work),
             "row_scale": scales[0],
             "column_scale": scales[1],
@@ -162,6 +162,12 @@ class Job:
     def run(self, first: int, last: int) -> None:
         """Filter some rows."""
         self.function(self.fields.ctypes.data, first, last, scratch(self.scratch))
+
+
+def _numbers(kernels: Sequence[Any], wanted: Program) -> Any:
+    numbers = np.concatenate([np.ravel(k) for k in kernels])
+    # Only whole numbers may be negative and become unsigned.
+    return (numbers.astype(np.int64) if wanted.whole else numbers).astype(wanted.work)
 
 
 def _spread(plane: Plane, wanted: Program) -> Any:

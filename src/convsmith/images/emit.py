@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -50,6 +51,15 @@ class Loop:
         self.index = index
         self.values = values
         """What the next round, or the end, is given."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The first lanes of a vector."""
+
+    lanes: Any
+    count: Any
+    """How many they are, all at most."""
 
 
 class Emitter:
@@ -120,27 +130,52 @@ class Emitter:
         order = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, nothing, order)
 
-    def first_lanes(self, count: Any) -> Any:
+    def first_lanes(self, count: Any) -> Mask:
         """Return the mask of the first lanes."""
         # Small numbers, so that their comparison takes few registers.
         small = ir.IntType(16)
         lanes = ir.Constant(ir.VectorType(small, self.lanes), list(range(self.lanes)))
-        count = self.builder.trunc(self.smaller(count, number(self.lanes)), small)
-        return self.builder.icmp_signed("<", lanes, self.splat(count))
+        count = self.smaller(count, number(self.lanes))
+        shown = self.splat(self.builder.trunc(count, small))
+        return Mask(self.builder.icmp_signed("<", lanes, shown), count)
 
-    def load(self, pointer: Any, dtype: str, mask: Any = None) -> Any:
+    def _in_pieces(self, count: Any, dtype: str, origin: Any, to: Any) -> None:
+        """Write the copy of some entries, fewer than two vectors, by powers of two."""
+        b, size = self.builder, SIZES[dtype]
+        piece = 1 << (self.lanes.bit_length() - 1)
+        while piece:
+            with b.if_then(b.icmp_unsigned("!=", b.and_(count, number(piece)), number(0))):
+                # The larger pieces lie before.
+                start = b.and_(count, number(-2 * piece))
+                kind = ir.VectorType(KINDS[dtype][0], piece)
+                value = b.load(self.address(origin, start, dtype), align=size, typ=kind)
+                b.store(value, self.address(to, start, dtype), align=size)
+            piece //= 2
+
+    def _slot(self, kind: Any) -> Any:
+        with self.builder.goto_entry_block():
+            slot = self.builder.alloca(kind)
+            # Of no type, as all pointers here.
+            return self.builder.inttoptr(self.builder.ptrtoint(slot, INT64), POINTER)
+
+    def load(self, pointer: Any, dtype: str, mask: Mask | None = None) -> Any:
         """Return a vector from anywhere; lanes outside the mask aren't read and are zero."""
         kind, size = self.vector(dtype), SIZES[dtype]
         if mask is None:
             return self.builder.load(pointer, align=size, typ=kind)
+        if not masks(size):
+            slot = self._slot(kind)
+            self.builder.store(ir.Constant(kind, None), slot)
+            self._in_pieces(mask.count, dtype, pointer, slot)
+            return self.builder.load(slot, typ=kind)
         call = self._intrinsic(
-            f"llvm.masked.load.{self._suffix(dtype)}.p0", kind, [POINTER, INT32, mask.type, kind]
+            f"llvm.masked.load.{self._suffix(dtype)}.p0", kind, [POINTER, INT32, mask.lanes.type, kind]
         )
         zero = ir.Constant(kind, None)
-        return self.builder.call(call, [pointer, ir.Constant(INT32, size), mask, zero])
+        return self.builder.call(call, [pointer, ir.Constant(INT32, size), mask.lanes, zero])
 
     def store(
-        self, value: Any, pointer: Any, dtype: str, mask: Any = None, past: bool = False
+        self, value: Any, pointer: Any, dtype: str, mask: Mask | None = None, past: bool = False
     ) -> None:
         """Write a vector anywhere; lanes outside the mask aren't written.
 
@@ -153,15 +188,22 @@ class Emitter:
             if past:
                 stored.set_metadata("nontemporal", self.module.add_metadata([INT32(1)]))
             return
+        if not masks(size):
+            slot = self._slot(value.type)
+            self.builder.store(value, slot)
+            self._in_pieces(mask.count, dtype, slot, pointer)
+            return
         call = self._intrinsic(
             f"llvm.masked.store.{self._suffix(dtype)}.p0",
             ir.VoidType(),
-            [value.type, POINTER, INT32, mask.type],
+            [value.type, POINTER, INT32, mask.lanes.type],
         )
-        self.builder.call(call, [value, pointer, ir.Constant(INT32, size), mask])
+        self.builder.call(call, [value, pointer, ir.Constant(INT32, size), mask.lanes])
 
     def multiply_add(self, a: Any, b: Any, c: Any, dtype: str, fused: bool) -> Any:
         """Return ``a * b + c``, rounded once if fused and twice if not."""
+        if KINDS[dtype][1] != "f":
+            return self.builder.add(c, self.builder.mul(a, b))
         if not fused:
             return self.builder.fadd(c, self.builder.fmul(a, b))
         kind = self.vector(dtype)
@@ -215,6 +257,8 @@ class Emitter:
             KINDS[source][1], SIZES[source], KINDS[target][1], SIZES[target],
         )  # fmt: skip
         vector, b = self.vector(target), self.builder
+        if kind != "f" and to_kind != "f" and size < to_size:
+            return b.sext(value, vector) if kind == "i" else b.zext(value, vector)
         if kind == "f" and to_kind == "f":
             return b.fptrunc(value, vector) if size > to_size else b.fpext(value, vector)
         if to_kind == "f":
@@ -245,6 +289,32 @@ class Emitter:
         whole = ir.VectorType(INT32 if target != "uint32" else INT64, self.lanes)
         value = b.fptosi(value, whole)
         return b.trunc(value, vector) if to_size < whole.element.width // 8 else value
+
+    def halved(self, value: Any, source: str, target: str, shift: int, rounding: str) -> Any:
+        """Return whole numbers divided by a power of two, rounded and saturated.
+
+        The sum of what is added for rounding and the largest of them must not be too large.
+        """
+        b, signed = self.builder, KINDS[source][1] == "i"
+        right = b.ashr if signed else b.lshr
+
+        def every(number: int) -> Any:
+            return self.constant(number, source)
+
+        if shift:
+            half = 1 << (shift - 1)
+            if rounding == "even":
+                odd = b.and_(right(value, every(shift)), every(1))
+                value = b.add(value, b.add(odd, every(half - 1)))
+            else:
+                value = b.add(value, every(half))
+            value = right(value, every(shift))
+        limits = zip(("max", "min"), LIMITS[source], LIMITS[target], strict=True)
+        for kind, own, wanted in limits:
+            inside = own >= wanted if kind == "max" else own <= wanted
+            if not inside:
+                value = self.extreme(value, every(wanted), kind, source)
+        return b.trunc(value, self.vector(target)) if SIZES[target] < SIZES[source] else value
 
     def _nearby(self, value: Any, target: str, rounding: str) -> Any:
         """Return numbers below 2**31 as integers of at most 16 bits, rounded and saturated."""
@@ -318,6 +388,22 @@ def sources() -> str:
     for name in ("emit.py", "passes.py", "program.py", "machine_code.py"):
         digest.update(resources.files("convsmith.images").joinpath(name).read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def registers() -> int:
+    """Return how many vectors this processor holds."""
+    many = llvm.get_host_cpu_features().get("avx512bw") or not llvm.get_default_triple().startswith(
+        ("x86_64", "i")
+    )
+    return 32 if many else 16
+
+
+@cache
+def masks(size: int) -> bool:
+    """Whether this processor can leave out lanes of so many bytes; LLVM would branch for each."""
+    features = llvm.get_host_cpu_features()
+    return bool(features.get("avx512bw") or (features.get("avx2") and size >= 4))
 
 
 @cache

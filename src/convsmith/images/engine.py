@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -30,6 +31,9 @@ except ImportError:  # llvmlite is in the extra "images".
     pass
 
 Array = NDArray[Any]
+
+MOST_AT_ONCE = 7
+"""Extremes of so many entries take less than two passes of fewer."""
 
 FEW_CHANNELS = 16
 """Rows of pixels with more channels are filtered as columns: a row's windows lie far apart."""
@@ -183,7 +187,7 @@ def _apply_volume(
         beyond = edges.value * float(across.sum())
         rest = replace(
             plan, shape=plan.shape[1:], anchor=plan.anchor[1:], source=plan.work, bounded=False,
-            lines=tuple(lines),
+            lines=tuple(lines), mirrored=plan.mirrored[1:],
         )  # fmt: skip
         for z in range(result.shape[0]):
             _apply_planes([rest], Edges(inner.modes, beyond), middle[z], [result[z]], flat, workers)
@@ -218,6 +222,9 @@ def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
     """Return the passes over a plane, and their numbers."""
     if plan.method == "separable":
         down, across = plan.lines
+        if plan.semiring in FLAT:
+            chain = [*_covering(len(across), plan.semiring), Stage(len(down), 1, None, plan.semiring)]
+            return [chain], [np.zeros(stage.count) for stage in chain]
         chains: list[list[Stage]] = []
         numbers: list[Array] = []
         for term in range(down.shape[1]):
@@ -231,6 +238,24 @@ def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
         return chains, numbers
     stage, numbers_of = _whole(plan, plan.kernel)
     return [[stage]], [numbers_of]
+
+
+def _covering(width: int, semiring: str) -> list[Stage]:
+    """Return passes along rows after which each entry is the extreme of a window.
+
+    The extreme of extremes of short windows is that of a long one, however they overlap.
+    """
+    stages, covered = [], 1
+    while covered < width:
+        left = -(-width // covered)
+        taps = left if left <= MOST_AT_ONCE else math.ceil(math.sqrt(left))
+        reached = min(covered * taps, width)
+        places = sorted({*range(0, reached - covered, covered), reached - covered})
+        stages.append(
+            Stage(1, places[-1] + 1, tuple((0, place) for place in places), semiring)
+        )
+        covered = reached
+    return stages or [Stage(1, 1, None, semiring)]
 
 
 def _whole(plan: KernelPlan, kernel: Array) -> tuple[Stage, Array]:
@@ -267,6 +292,7 @@ def _program(
         fused=plan.fused,
         scaled=any("renormalize" in mode for mode in edges.modes),
         bounded=plan.bounded,
+        shift=plan.shift,
     )
 
 

@@ -13,7 +13,8 @@ from convsmith.errors import KernelError, compose
 from convsmith.images.conventions import ConventionName
 from convsmith.images.engine import arranged
 from convsmith.images.filtering import computed
-from convsmith.images.planning import KernelPlan, plan_kernel
+from convsmith.images.planning import KernelPlan, plain_plan, refined, symmetry
+from convsmith.images.program import NARROW
 from convsmith.images.region import whole
 from convsmith.images.requests import Request, request
 
@@ -96,13 +97,13 @@ def apply_lines(
     if wanted.convention.work == "float64":
         return _one_by_one(wanted, lines, options)
     source = arranged(wanted.image, wanted.axes)
-    plan = plan_kernel(wanted, 0, wanted.kernels[0])
+    plan = plain_plan(wanted, 0, wanted.kernels[0])
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
-    plan = _by_lines(plan, turned, rounding)
-    if convention == "opencv" and len(lines) == 2:
+    plan = refined(_by_lines(plan, turned, rounding), wanted)
+    if convention == "opencv" and len(lines) == 2 and plan.work not in NARROW:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
-        plan = replace(plan, mirrored=(_symmetry(turned[0]), 0))
+        plan = replace(plan, mirrored=(symmetry(turned[0]), 0))
     region = whole(source.array.shape[1:-1])
     return source.restored(computed(wanted, [plan], source.array, region)[0])
 
@@ -129,17 +130,8 @@ def _one_by_one(wanted: Request, lines: Sequence[Array], options: dict[str, Any]
             wanted, image=result, axes=(axis,), kernels=(line,), anchors=((anchor,),),
             edges=replace(wanted.edges, modes=(mode,)),
         )  # fmt: skip
-        plan = replace(plan_kernel(part, 0, line), mirrored=(_symmetry(line),))
+        plan = replace(plain_plan(part, 0, line), mirrored=(symmetry(line),))
         source = arranged(result, (axis,))
         region = whole(source.array.shape[1:-1])
         result = source.restored(computed(part, [plan], source.array, region)[0])
     return result
-
-
-def _symmetry(line: Array) -> int:
-    """Return 1 for a line that is the same backwards, -1 for its negative, 0 for others."""
-    if len(line) % 2 == 0 or len(line) == 1:
-        return 0
-    if (line == line[::-1]).all():
-        return 1
-    return -1 if (line == -line[::-1]).all() else 0

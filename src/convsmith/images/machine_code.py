@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,17 +26,17 @@ FIELDS = (
 )  # fmt: skip
 """What a call is told, as 64-bit numbers in this order; addresses and strides in entries."""
 
-TILE_ROWS = 32
-"""How many rows a tile writes; tall tiles share more, low ones stay in a smaller cache."""
+TILE_ROWS = 16
+"""How many rows a tile writes; twice as many where more are shared with the next tile."""
 
-ROW_BYTES = 2048
-"""The longest row of a tile: several of them fit the smallest cache together."""
+ROW_BYTES = 24_576
+"""The longest row of a tile: long rows are what processors fetch from memory ahead of time."""
 
 MOST_UNIT = 1 << 14
 """Pixels of very many channels needn't be whole vectors: tiles would outgrow every cache."""
 
 BLOCK_BYTES = 400_000
-"""What a block may take of the second cache, of which processors have a megabyte or so."""
+"""What blocks may take together of the second cache, of which processors have a megabyte or so."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Tiling:
     @property
     def by_lines(self) -> bool:
         """Whether terms are passes along rows, then columns, with a block between."""
-        return len(self.program.terms[0]) == 2
+        return len(self.program.terms[0]) > 1
 
     @property
     def high(self) -> int:
@@ -64,7 +63,7 @@ class Tiling:
     @property
     def tile_rows(self) -> int:
         """How many rows a tile writes."""
-        return TILE_ROWS
+        return TILE_ROWS if self.high <= TILE_ROWS else 2 * TILE_ROWS
 
     @property
     def tile_columns(self) -> int:
@@ -73,7 +72,9 @@ class Tiling:
         unit = math.lcm(self.lanes * widest, self.program.step)
         if unit > MOST_UNIT:
             unit = self.program.step
-        row = min(ROW_BYTES, BLOCK_BYTES // (self.tile_rows + self.high))
+        # By lines, the first block is used one row at a time.
+        block = BLOCK_BYTES // (self.blocks - self.by_lines)
+        row = min(ROW_BYTES, block // (self.tile_rows + self.high))
         return max(row // SIZES[self.program.work] // unit, 1) * unit
 
     @property
@@ -159,6 +160,14 @@ class _ImageSink(Sink):
                 self.fields["column_scale"], b.add(self.column, column), program.work
             )
             value = b.fmul(b.fmul(value, scale), emitter.load(across, program.work, mask))
+        if program.whole:
+            value = emitter.halved(
+                value, program.work, program.target, program.shift, program.rounding
+            )
+            emitter.store(
+                value, self._place(emitter, row, column), program.target, mask, program.past
+            )
+            return
         if program.ordered:
             emitter.store(
                 emitter.from_order(value, program.target),
@@ -250,7 +259,6 @@ class _Writer:
         pixels = b.add(b.sdiv(columns, number(program.step)), number(wide))
         # What the tile above has made of the rows that both read is used again.
         start = b.select(topmost, number(0), number(high))
-        fresh = b.sub(b.add(rows, number(high)), start)
         kernels = self._kernels()
         if not Tiling(program).by_lines:
             if program.source == program.work:
@@ -258,27 +266,48 @@ class _Writer:
             else:
                 self._keep(self.block[0], topmost)
                 first = _in_block(program, e, self.block[0], start, number(0))
+                fresh = b.sub(b.add(rows, number(high)), start)
                 self._load(b.add(row, start), fresh, pixel, pixels, first)
                 source = self._block(0)
             sink = _ImageSink(program, self.fields, row, column)
-            self._pass(program.terms[0][0], kernels).write(source, sink, rows, columns)
+            self._pass(program.terms[0][0], kernels[0][0]).write(source, sink, rows, columns)
             return
-        source = self._loaded(b.add(row, start), fresh, pixel, pixels)
+        for index in range(len(program.terms)):
+            self._keep(self.block[1 + index], topmost)
+        # Row by row, so that what is loaded is still in the smallest cache.
+        with e.loop(start, b.add(rows, number(high)), number(1)) as line:
+            source = self._loaded(b.add(row, line.index), number(1), pixel, pixels)
+            for index in range(len(program.terms)):
+                place = _in_block(program, e, self.block[1 + index], line.index, number(0))
+                self._along(index, source, place, columns, kernels[index])
         total = None
-        for index, (across, down) in enumerate(program.terms):
-            kept = self.block[1 + index]
-            self._keep(kept, topmost)
-            lines = _BlockSink(program, _in_block(program, e, kept, start, number(0)), across)
-            self._pass(across, kernels).write(source, lines, fresh, columns)
+        for index, (*_, down) in enumerate(program.terms):
             final: Sink = _ImageSink(program, self.fields, row, column, total)
             if index < len(program.terms) - 1:
                 final = _BlockSink(program, self.block[-1], down, total)
                 total = self.block[-1]
-            self._pass(down, kernels).write(self._block(1 + index), final, rows, columns)
+            last = self._pass(down, kernels[index][-1])
+            last.write(self._block(1 + index), final, rows, columns)
 
-    def _pass(self, stage: Stage, kernels: Iterator[Any]) -> Pass:
+    def _along(
+        self, index: int, source: Source, place: Any, columns: Any, kernels: list[Any]
+    ) -> None:
+        """Write a term's passes along one row."""
+        program, b = self.program, self.emitter.builder
+        stages = program.terms[index][:-1]
+        more = sum(stage.columns - 1 for stage in stages)
+        for stage, kernel in zip(stages, kernels, strict=False):
+            # What later passes read beyond the tile. They can write where they read: a row is
+            # gone over from its beginning to its end.
+            more -= stage.columns - 1
+            width = b.add(columns, number(more * program.step))
+            sink = _BlockSink(program, place, stage)
+            self._pass(stage, kernel).write(source, sink, number(1), width)
+            source = Source(place, number(Tiling(program).block_stride))
+
+    def _pass(self, stage: Stage, kernel: Any) -> Pass:
         program = self.program
-        return Pass(self.emitter, stage, program.work, program.step, program.fused, next(kernels))
+        return Pass(self.emitter, stage, program.work, program.step, program.fused, kernel)
 
     def _block(self, index: int) -> Source:
         return Source(self.block[index], number(Tiling(self.program).block_stride))
@@ -297,12 +326,18 @@ class _Writer:
                 place = e.address(block, e.builder.add(loop.index, ahead), work)
                 e.store(e.load(place, work), e.address(block, loop.index, work), work)
 
-    def _kernels(self) -> Iterator[Any]:
-        """Yield where the numbers of each pass begin."""
-        start = 0
-        for stage in (s for term in self.program.terms for s in term):
-            yield self.emitter.address(self.fields["kernel"], number(start), self.program.work)
-            start += stage.count
+    def _kernels(self) -> list[list[Any]]:
+        """Return where the numbers of each pass of each term begin."""
+        start, result = 0, []
+        for term in self.program.terms:
+            result.append([])
+            for stage in term:
+                place = self.emitter.address(
+                    self.fields["kernel"], number(start), self.program.work
+                )
+                result[-1].append(place)
+                start += stage.count
+        return result
 
     def _loaded(self, row: Any, rows: Any, pixel: Any, pixels: Any) -> Source:
         """Return where a tile's windows lie: in a block, or in the image itself."""

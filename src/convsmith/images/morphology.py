@@ -13,7 +13,7 @@ from convsmith import kernels
 from convsmith.errors import KernelError, compose
 from convsmith.images.engine import arranged
 from convsmith.images.filtering import computed
-from convsmith.images.planning import KernelPlan, plan_kernel
+from convsmith.images.planning import KernelPlan, plain_plan
 from convsmith.images.program import nothing
 from convsmith.images.region import whole
 from convsmith.images.requests import Request, checked_axes, checked_image, request
@@ -121,7 +121,7 @@ def _extreme(
         return _flat(wanted, mask, semiring.split("_")[0])
     unread = -sign * np.inf
     plan = replace(
-        plan_kernel(wanted, 0, wanted.kernels[0]), semiring=semiring, method="direct",
+        plain_plan(wanted, 0, wanted.kernels[0]), semiring=semiring, method="direct",
         bounded=False, kernel=np.where(mask, wanted.kernels[0], unread),
     )  # fmt: skip
     return _run(replace(wanted, edges=replace(wanted.edges, value=unread)), plan)
@@ -147,7 +147,7 @@ def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
     beyond = nothing(semiring, work, ordered=work != name)
     part = replace(wanted, image=image, target=name)
     plan = replace(
-        plan_kernel(replace(part, method=None), 0, wanted.kernels[0]), semiring=semiring,
+        plain_plan(replace(part, method=None), 0, wanted.kernels[0]), semiring=semiring,
         work=work, bounded=False, method="direct", kernel=np.where(mask, 0.0, -np.inf),
     )  # fmt: skip
     if mask.ndim == 2 and mask.all():

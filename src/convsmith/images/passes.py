@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from convsmith.images.emit import Emitter, number
+from convsmith.images.emit import Emitter, number, registers
 from convsmith.images.program import FLAT, MOST_UNROLLED, Stage
 
 
@@ -23,14 +23,19 @@ class Blocking:
 
 def blocking(stage: Stage) -> Blocking:
     """Return what was fastest for windows of such a form."""
-    if stage.mirrored:
+    if stage.mirrored and stage.count > MOST_UNROLLED:
         return Blocking(1, 2)
     if stage.rows == 1:
         return Blocking(1, 4)
+    # Sums and what they share are to fit the processor's registers together. Rows of tiles are
+    # whole blocks: a power of two.
+    many = registers() > 16
+    if stage.mirrored:
+        return Blocking(4, 2 if many else 1)
+    if stage.columns == 1 and stage.semiring in FLAT:
+        return Blocking(min(8, 1 << (stage.rows.bit_length() - 1)), 2)
     if stage.columns == 1:
-        if stage.semiring in FLAT:
-            return Blocking(min(8, stage.rows), 2)
-        return Blocking(4, 4)
+        return Blocking(4, 4 if many else 2)
     return Blocking(4, 2)
 
 
@@ -101,7 +106,8 @@ class Pass:
         sums = [[sink.begin(e, *place, mask) for place in line] for line in places]
         window = _Window(self, source, base, mask, rows, vectors)
         if self.stage.mirrored:
-            sums = window.mirrored(sums)
+            few = self.stage.count <= MOST_UNROLLED
+            sums = window.mirrored(sums) if few else window.looped_pairs(sums)
         elif self._shares(rows):
             sums = window.shared(sums)
         elif self.stage.taps is not None or self.stage.count <= MOST_UNROLLED:
@@ -199,6 +205,39 @@ class _Window:
 
     def mirrored(self, sums: list[list[Any]]) -> list[list[Any]]:
         """Return the sums of a line: its middle first, then pairs from the ends inwards."""
+        length = self.stage.count
+        down, half = self.stage.rows > 1, length // 2
+
+        def entries(tap: int) -> list[Any]:
+            if down:
+                return self._entries(self._line(number(tap)), number(0))
+            return self._entries(self.base, number(tap))
+
+        middle = self._weight(number(half))
+        sums = [self._added(sums[i], middle, entries(half + i)) for i in range(self.rows)]
+        # Rows of outputs below each other pair entries below each other: all but one are there.
+        upper = [entries(i) for i in range(self.rows)]
+        lower = [entries(length - 1 + i) for i in range(self.rows)]
+        for tap in range(half):
+            if tap:
+                upper = [*upper[1:], entries(tap + self.rows - 1)]
+                lower = [entries(length - 1 - tap), *lower[:-1]]
+            weight = self._weight(number(tap))
+            for i in range(self.rows):
+                pairs = self._paired(upper[i], lower[i])
+                sums[i] = self._added(sums[i], weight, pairs)
+        return sums
+
+    def _paired(self, first: list[Any], second: list[Any]) -> list[Any]:
+        b, same = self.emitter.builder, self.stage.mirrored > 0
+        if "int" in self.owner.work:
+            combine = b.add if same else b.sub
+        else:
+            combine = b.fadd if same else b.fsub
+        return [combine(one, two) for one, two in zip(first, second, strict=True)]
+
+    def looped_pairs(self, sums: list[list[Any]]) -> list[list[Any]]:
+        """Return what `mirrored` does, by a loop."""
         length = max(self.stage.rows, self.stage.columns)
         down = self.stage.rows > 1
         half, b = length // 2, self.emitter.builder
@@ -211,10 +250,9 @@ class _Window:
         middle = self._weight(number(half))
         sums = [self._added(sums[0], middle, entries(number(half)))]
         with self.emitter.loop(number(0), number(half), number(1), sums[0]) as loop:
-            first = entries(loop.index)
-            second = entries(b.sub(number(length - 1), loop.index))
-            combine = b.fadd if self.stage.mirrored > 0 else b.fsub
-            pairs = [combine(one, two) for one, two in zip(first, second, strict=True)]
+            pairs = self._paired(
+                entries(loop.index), entries(b.sub(number(length - 1), loop.index))
+            )
             loop.values = self._added(loop.values, self._weight(loop.index), pairs)
         return [loop.values]
 

@@ -7,7 +7,7 @@ give the same numbers as the whole.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from convsmith import kernels
 from convsmith.errors import ArgumentError, compose
-from convsmith.images.program import LIMITS, WIDE
-from convsmith.images.requests import Request
+from convsmith.images.program import LIMITS, NARROW, WIDE
+from convsmith.images.requests import Edges, Request
+from convsmith.images.whole import whole
 
 Array = NDArray[Any]
 
@@ -49,6 +50,8 @@ class KernelPlan:
     semiring: str
     mirrored: tuple[int, ...]
     """For each line 1 or -1 if pairs of its entries are added, or subtracted, first."""
+    shift: int
+    """Sums of whole numbers are so many powers of two too large."""
     considered: tuple[tuple[str, float, str], ...]
     """Each method with its cost, in multiplications of each output, and what there is to say."""
 
@@ -75,6 +78,11 @@ class KernelPlan:
 
 def plan_kernel(wanted: Request, index: int, kernel: Array) -> KernelPlan:
     """Return the fastest way to apply a real kernel that keeps the convention's rounding."""
+    return refined(plain_plan(wanted, index, kernel), wanted)
+
+
+def plain_plan(wanted: Request, index: int, kernel: Array) -> KernelPlan:
+    """Return a plan that takes nothing of its kernel's numbers for granted."""
     source, target = wanted.image.dtype.name, wanted.target
     bound = _bound(source, wanted.edges.value, kernel)
     work = wanted.convention.work or _work(source, target, kernel, bound)
@@ -108,9 +116,47 @@ def plan_kernel(wanted: Request, index: int, kernel: Array) -> KernelPlan:
         fused=wanted.convention.fused,
         semiring="sum_product",
         mirrored=(0,) * kernel.ndim,
+        shift=0,
         bounded=bound < 2**31 and target in LIMITS and np.dtype(target).itemsize <= 2,
         considered=tuple(considered),
     )
+
+
+def refined(plan: KernelPlan, wanted: Request) -> KernelPlan:
+    """Return a plan that uses what its kernel is: whole numbers, or the same backwards."""
+    if wanted.convention.work is not None:
+        return plan
+    by_lines = plan.method == "separable"
+    if plan.kernel.ndim <= 2 and plan.method != "fourier" and _held(wanted.edges, plan.source):
+        found = whole(plan.kernel, plan.source, plan.target, plan.rounding, by_lines)
+        if found is not None:
+            numbers = found.numbers
+            plan = replace(
+                plan, work=found.work, shift=found.shift, kernel=plan.kernel * 2.0**found.shift,
+                lines=tuple(line[:, None] for line in numbers) if by_lines else plan.lines,
+            )  # fmt: skip
+    if wanted.convention.plain and plan.work not in NARROW:
+        return plan  # Pairs would be rounded otherwise than tap by tap.
+    lines = plan.lines if by_lines else (plan.kernel,) if plan.kernel.ndim == 1 else ()
+    return replace(plan, mirrored=tuple(map(symmetry, lines)) or plan.mirrored)
+
+
+def _held(edges: Edges, source: str) -> bool:
+    """Whether what lies beyond the edges is among an image's own numbers."""
+    if any("renormalize" in mode for mode in edges.modes) or source not in LIMITS:
+        return False
+    low, high = LIMITS[source]
+    return low <= edges.value <= high and edges.value == int(edges.value)
+
+
+def symmetry(line: Array) -> int:
+    """Return 1 for a line that is the same backwards, -1 for its negative, 0 for others."""
+    line = line.reshape(len(line), -1)
+    if line.shape[1] > 1 or len(line) % 2 == 0 or len(line) == 1:
+        return 0
+    if (line == line[::-1]).all():
+        return 1
+    return -1 if (line == -line[::-1]).all() else 0
 
 
 def _bound(source: str, beyond: float, kernel: Array) -> float:
@@ -136,17 +182,26 @@ def _lines(kernel: Array, tolerance: float | None, work: str) -> tuple[tuple[Arr
     exact = np.finfo(np.float64).eps * 4
     # What rounding of the sums hides anyway may be lost.
     allowed = max(exact, tolerance or 0.0, 2.0**-26 if work == "float32" else 0.0)
-    whole = _separated(kernel.tobytes(), kernel.shape, allowed)
-    terms = whole[0].shape[1]
+    lines = _separated(kernel.tobytes(), kernel.shape, allowed)
+    terms = lines[0].shape[1]
     if kernel.ndim > 2 and terms > 1:
         return (), "not one product of lines"
-    return whole, f"{terms} product{'s' * (terms > 1)} of lines"
+    return lines, f"{terms} product{'s' * (terms > 1)} of lines"
 
 
 @functools.lru_cache(maxsize=64)
 def _separated(kernel: bytes, shape: tuple[int, ...], tolerance: float) -> tuple[Array, ...]:
     """Return the lines of a kernel, which finding takes longer than filtering a small image."""
-    return kernels.separate(np.frombuffer(kernel).reshape(shape), tolerance=tolerance)
+    found = kernels.separate(np.frombuffer(kernel).reshape(shape), tolerance=tolerance)
+    return tuple(map(_straightened, found))
+
+
+def _straightened(line: Array) -> Array:
+    """Return a line that is the same backwards if it is but for rounding."""
+    for sign in (1.0, -1.0):
+        if np.abs(line - sign * line[::-1]).max() <= 1e-14 * np.abs(line).max():
+            return (line + sign * line[::-1]) / 2
+    return line
 
 
 def _considered(

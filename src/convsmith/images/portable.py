@@ -19,7 +19,7 @@ def run(program: Program, plane: Plane) -> None:
     kernels = iter(plane.kernels)
     semiring = program.terms[0][0].semiring
     # Floats needn't be compared as integers here.
-    work = program.source if program.ordered else program.work
+    work = program.source if program.ordered else "float64" if program.whole else program.work
     if program.ordered:
         first = -np.inf if semiring == "max" else np.inf
     else:
@@ -42,6 +42,8 @@ def run(program: Program, plane: Plane) -> None:
         assert plane.row_scale is not None
         assert plane.column_scale is not None
         total = total * plane.row_scale[:, None, None] * plane.column_scale[:, None]
+    if program.whole:
+        total = total / 2.0**program.shift
     if semiring not in FLAT:
         total = converted(total, program.target, program.rounding)
     plane.target[...] = total.reshape(rows, -1)

@@ -30,6 +30,9 @@ SIZES = BYTES | {"int64": 8}
 FIRST = {"sum_product": 0.0, "max_plus": float("-inf"), "min_plus": float("inf")}
 """What a sum of nothing is."""
 
+NARROW = ("uint16", "int16")
+"""Dtypes in which sums of small whole numbers are exact; twice as many at a time as of floats."""
+
 FLAT = ("max", "min")
 """Semirings without products: the largest or smallest entry."""
 
@@ -40,7 +43,7 @@ INFINITY = {"int32": 0x7F800000, "int64": 0x7FF0000000000000}
 def nothing(semiring: str, work: str, ordered: bool = False) -> float:
     """Return what a sum of nothing is, in the dtype of the arithmetic."""
     if semiring not in FLAT:
-        return FIRST[semiring]
+        return 0 if work in NARROW else FIRST[semiring]
     if ordered:
         return ~INFINITY[work] if semiring == "max" else INFINITY[work]
     return LIMITS[work][0 if semiring == "max" else 1]
@@ -80,7 +83,7 @@ class Program:
     step: int
     """How many entries neighbouring pixels are apart: the channels."""
     terms: tuple[tuple[Stage, ...], ...]
-    """Sums of chains of passes: one chain of one pass, or of rows then columns, or several."""
+    """Sums of chains of passes: one pass alone, or some along rows and one along columns."""
     rounding: str = "even"
     fused: bool = True
     scaled: bool = False
@@ -91,11 +94,18 @@ class Program:
     """Whether results are written past the caches, to places that are multiples of a vector."""
     continued: bool = False
     """Whether sums begin with what the target holds."""
+    shift: int = 0
+    """Sums of whole numbers are so many powers of two too large."""
 
     @property
     def ordered(self) -> bool:
         """Whether floats are compared as integers."""
         return self.source.startswith("float") and "int" in self.work
+
+    @property
+    def whole(self) -> bool:
+        """Whether sums are of whole numbers."""
+        return self.work in NARROW and self.terms[0][0].semiring == "sum_product"
 
     @property
     def margin(self) -> tuple[int, int]:
