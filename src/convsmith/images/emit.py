@@ -169,7 +169,9 @@ class Emitter:
             self._in_pieces(mask.count, dtype, pointer, slot)
             return self.builder.load(slot, typ=kind)
         call = self._intrinsic(
-            f"llvm.masked.load.{self._suffix(dtype)}.p0", kind, [POINTER, INT32, mask.lanes.type, kind]
+            f"llvm.masked.load.{self._suffix(dtype)}.p0",
+            kind,
+            [POINTER, INT32, mask.lanes.type, kind],
         )
         zero = ir.Constant(kind, None)
         return self.builder.call(call, [pointer, ir.Constant(INT32, size), mask.lanes, zero])

@@ -223,7 +223,8 @@ def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
     if plan.method == "separable":
         down, across = plan.lines
         if plan.semiring in FLAT:
-            chain = [*_covering(len(across), plan.semiring), Stage(len(down), 1, None, plan.semiring)]
+            last = Stage(len(down), 1, None, plan.semiring)
+            chain = [*_covering(len(across), plan.semiring), last]
             return [chain], [np.zeros(stage.count) for stage in chain]
         chains: list[list[Stage]] = []
         numbers: list[Array] = []
@@ -251,9 +252,7 @@ def _covering(width: int, semiring: str) -> list[Stage]:
         taps = left if left <= MOST_AT_ONCE else math.ceil(math.sqrt(left))
         reached = min(covered * taps, width)
         places = sorted({*range(0, reached - covered, covered), reached - covered})
-        stages.append(
-            Stage(1, places[-1] + 1, tuple((0, place) for place in places), semiring)
-        )
+        stages.append(Stage(1, places[-1] + 1, tuple((0, place) for place in places), semiring))
         covered = reached
     return stages or [Stage(1, 1, None, semiring)]
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.images.conventions import ConventionName
+from convsmith.images.conventions import convention as known_convention
 from convsmith.images.engine import Arranged, apply, arranged
 from convsmith.images.memory import empty
 from convsmith.images.planning import KernelPlan, plan_kernel
 from convsmith.images.region import Region, whole
-from convsmith.images.requests import Request, request
+from convsmith.images.remembering import remembered
+from convsmith.images.requests import Request, checked_image, placeholder, request
 
 Array = NDArray[Any]
 
@@ -90,18 +92,23 @@ def filter(
         from convsmith.images import lazy
 
         return lazy.filtered(image, kernel, options)
-    return filtered(request(image, kernel, **options))
+    checked = checked_image(image, known_convention(convention))
+    wanted, plans = _prepared(checked.shape, checked.dtype, kernel, options)
+    source = arranged(checked, wanted.axes)
+    return results_of(wanted, plans, source, whole(source.array.shape[1:-1]))
+
+
+@remembered
+def _prepared(
+    shape: tuple[int, ...], dtype: np.dtype[Any], kernel: Any, options: dict[str, Any]
+) -> tuple[Request, Plans]:
+    wanted = request(placeholder(shape, dtype), kernel, **options)
+    return wanted, planned(wanted)
 
 
 def _is_lazy(image: Any) -> bool:
     """Whether an image is Dask's, which is told without importing Dask."""
     return type(image).__module__.partition(".")[0] == "dask"
-
-
-def filtered(wanted: Request) -> Array:
-    """Return the result of a checked call."""
-    source = arranged(wanted.image, wanted.axes)
-    return results_of(wanted, planned(wanted), source, whole(source.array.shape[1:-1]))
 
 
 Plans = tuple[tuple[KernelPlan, ...], ...]

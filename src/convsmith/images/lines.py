@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from convsmith.errors import KernelError, compose
 from convsmith.images.conventions import ConventionName
+from convsmith.images.conventions import convention as known_convention
 from convsmith.images.engine import arranged
 from convsmith.images.filtering import computed
 from convsmith.images.planning import KernelPlan, plain_plan, refined, symmetry
 from convsmith.images.program import NARROW
 from convsmith.images.region import whole
-from convsmith.images.requests import Request, request
+from convsmith.images.remembering import remembered
+from convsmith.images.requests import Request, checked_image, placeholder, request
 
 Array = NDArray[Any]
 
@@ -87,25 +89,45 @@ def apply_lines(
     **options: Any,
 ) -> Array:
     """Return what `filter_lines` does; `rounding` instead of the convention's."""
+    checked = checked_image(image, known_convention(convention))
+    options |= {"convention": convention, "rounding": rounding}
+    wanted, plan = _prepared(checked.shape, checked.dtype, list(lines), options)
+    if plan is None:
+        return _one_by_one(replace(wanted, image=checked), lines, options.get("axes"))
+    source = arranged(checked, wanted.axes)
+    region = whole(source.array.shape[1:-1])
+    return source.restored(computed(wanted, [plan], source.array, region)[0])
+
+
+@remembered
+def _prepared(
+    shape: tuple[int, ...], dtype: Any, lines: list[Array], options: dict[str, Any]
+) -> tuple[Request, KernelPlan | None]:
+    """Return the checked call and its plan; none where each axis is rounded on its own."""
+    options = dict(options)
+    name, rounding = options.pop("convention"), options.pop("rounding")
     outer = np.asarray(lines[0], np.float64)
     for line in lines[1:]:
         outer = np.multiply.outer(outer, np.asarray(line, np.float64))
-    if options.get("axes") is None:
-        rank = len(lines)
-        options["axes"] = tuple(range(rank)) if np.ndim(image) >= rank else None
-    wanted = request(image, outer, convention_name=convention, **options)
+    options["axes"] = _given(options.get("axes"), len(lines), len(shape))
+    wanted = request(placeholder(shape, dtype), outer, convention_name=name, **options)
     if wanted.convention.work == "float64":
-        return _one_by_one(wanted, lines, options)
-    source = arranged(wanted.image, wanted.axes)
+        return wanted, None
     plan = plain_plan(wanted, 0, wanted.kernels[0])
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
     plan = refined(_by_lines(plan, turned, rounding), wanted)
-    if convention == "opencv" and len(lines) == 2 and plan.work not in NARROW:
+    if name == "opencv" and len(lines) == 2 and plan.work not in NARROW:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
         plan = replace(plan, mirrored=(symmetry(turned[0]), 0))
-    region = whole(source.array.shape[1:-1])
-    return source.restored(computed(wanted, [plan], source.array, region)[0])
+    return wanted, plan
+
+
+def _given(axes: Any, rank: int, of: int) -> Any:
+    """Return the axes that lines go along: the first ones unless told."""
+    if axes is not None:
+        return axes
+    return tuple(range(rank)) if of >= rank else None
 
 
 def _ordered(axes: Any, wanted: Request) -> list[int]:
@@ -120,10 +142,10 @@ def _by_lines(plan: KernelPlan, lines: Sequence[Array], rounding: str | None) ->
     return replace(plan, lines=tuple(line[:, None] for line in lines), method="separable")
 
 
-def _one_by_one(wanted: Request, lines: Sequence[Array], options: dict[str, Any]) -> Array:
+def _one_by_one(wanted: Request, lines: Sequence[Array], axes: Any) -> Array:
     """Return the result of one axis after the other, each rounded to the dtype of the result."""
     result = wanted.image
-    given = _ordered(options["axes"], wanted)
+    given = _ordered(_given(axes, len(lines), result.ndim), wanted)
     for axis, mode, anchor in zip(wanted.axes, wanted.edges.modes, wanted.anchors[0], strict=True):
         line = np.asarray(lines[given.index(axis)], np.float64)
         part = replace(

@@ -63,7 +63,7 @@ class Tiling:
     @property
     def tile_rows(self) -> int:
         """How many rows a tile writes."""
-        return TILE_ROWS if self.high <= TILE_ROWS else 2 * TILE_ROWS
+        return TILE_ROWS if self.high < TILE_ROWS // 2 else 2 * TILE_ROWS
 
     @property
     def tile_columns(self) -> int:

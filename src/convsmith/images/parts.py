@@ -20,7 +20,7 @@ from convsmith.images.filtering import Plans, planned, results_of
 from convsmith.images.plane import OUTSIDE, index_map
 from convsmith.images.planning import KernelPlan
 from convsmith.images.region import Region
-from convsmith.images.requests import Request, checked_image, request
+from convsmith.images.requests import Request, checked_image, placeholder, request
 
 Array = NDArray[Any]
 Places = NDArray[np.int64]
@@ -29,8 +29,8 @@ Bounds = tuple[int, int]
 
 def stand_in(shape: Sequence[int], dtype: Any, convention_name: Any = None) -> Array:
     """Return an array that takes no memory, for an image of which only shape and dtype matter."""
-    checked = checked_image(np.zeros((1,) * len(shape), dtype), convention(convention_name))
-    return np.broadcast_to(checked, tuple(shape))
+    checked = checked_image(placeholder((1,) * len(shape), dtype), convention(convention_name))
+    return placeholder(shape, checked.dtype)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ class Request:
     """How much of each kernel separation may lose; None for what its own dtype loses."""
 
 
+def placeholder(shape: Sequence[int], dtype: Any) -> Array:
+    """Return an array that takes no memory, where only shape and dtype matter."""
+    return np.broadcast_to(np.zeros((1,) * len(shape), dtype), tuple(shape))
+
+
 def checked_image(image: Any, chosen: Convention = OURS) -> Array:
     """Return an array that can be filtered.
 

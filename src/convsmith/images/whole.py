@@ -1,4 +1,4 @@
-"""Kernels of whole numbers, and of halves, quarters, ... of them: exact in 16 bits on small pixels."""
+"""Kernels of whole numbers, or of halves, quarters, ...: exact in 16 bits on 8-bit pixels."""
 
 from __future__ import annotations
 
