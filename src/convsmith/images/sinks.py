@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,13 @@ def reopened(path: Path) -> Sink:
     """Return a result that `created` made, to write its parts."""
     if path.suffix == ".zarr":
         array = library("zarr").open_array(str(path), mode="r+")
-        return Sink(array.__setitem__, lambda: None)
+
+        def write_chunks(where: tuple[slice, ...], values: Array) -> None:
+            # One at a time: Zarr would compress many at once, each a copy in memory.
+            for block, part in _by_chunks(where, array.shape, array.chunks):
+                array[block] = values[part]
+
+        return Sink(write_chunks, lambda: None)
     if path.suffix == ".npy":
         mapped = np.lib.format.open_memmap(path, mode="r")
         shape, dtype, offset = mapped.shape, mapped.dtype, mapped.offset
@@ -114,6 +121,22 @@ def reopened(path: Path) -> Sink:
             os.fsync(file.fileno())
 
     return Sink(write, finish)
+
+
+def _by_chunks(
+    where: tuple[slice, ...], shape: Sequence[int], chunks: Sequence[int]
+) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Yield each chunk's share of a part: where it lies in the array, and in the part."""
+    pieces = []
+    for entry, size, chunk in zip(where, shape, chunks, strict=True):
+        start, stop, _ = entry.indices(size)
+        edges = [start, *range(start // chunk * chunk + chunk, stop, chunk), stop]
+        pieces.append(
+            [(slice(a, b), slice(a - start, b - start)) for a, b in pairwise(edges) if a < b]
+        )
+    for pairs in product(*pieces):
+        block, part = zip(*pairs, strict=True)
+        yield block, part
 
 
 def _write_raw(
