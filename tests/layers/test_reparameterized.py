@@ -76,7 +76,7 @@ def test_training_normalises_each_branch_by_its_batch() -> None:
     layer = cs.layers.RepVGGConv2D(4, 3, padding="same")
     found = as_numpy(layer(x, training=True))
     np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-5)
-    assert abs(as_numpy(layer(x)).mean()) > 1e-4 or as_numpy(layer(x)).std() != found.std()
+    assert np.abs(as_numpy(layer(x)).mean((0, 1, 2))).max() > 1e-3
 
 
 def test_which_branches_there_are() -> None:
@@ -98,8 +98,8 @@ def test_which_branches_there_are() -> None:
 def test_sizes_that_are_not_known_yet() -> None:
     """ "same" with strides pads by what the size asks for, in every branch."""
     layer = built("DiverseBranchConv2D", (None, None, None, 4), padding="same", strides=2)
-    model: Any = keras.Sequential([keras.Input((None, None, 4)), layer])
     for size in (7, 8):
+        model: Any = keras.Sequential([keras.Input((None, None, 4)), layer])
         x = data(2, size, size, 4)
         expected = as_numpy(layer(x))
         np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=2e-5)
