@@ -9,6 +9,7 @@ import keras
 from convsmith.errors import UnsupportedError, compose
 from convsmith.layers.conv import Conv1D, Conv2D, Conv3D, ConvND
 from convsmith.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D
+from convsmith.layers.reparameterized import ReparameterizedConvolution
 from convsmith.layers.separable import SeparableConv1D, SeparableConv2D, SeparableConv3D
 from convsmith.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
@@ -29,14 +30,15 @@ _KERNELS: dict[type[Any], tuple[str, ...]] = {
 def fold(source: Any) -> Any:
     """Return a copy whose kernels are the effective kernels of now: no transforms, no LoRA.
 
-    Equation: ``fold(f)(x) = f(x)``, with ``kernel = transform(kernel)`` done once. For inference
-    and export; the copy shares no weights with the original, which can be trained on.
+    Equation: ``fold(f)(x) = f(x)``, with ``kernel = transform(kernel)`` done once, and branches of
+    re-parameterised layers summed. For inference and export; the copy shares no weights with the
+    original, which can be trained on. `convsmith.models.fold` goes on to standard Keras layers.
 
     Args:
         source: a built layer with a kernel transform (dense, depthwise, separable or transposed),
-            or one of a subclass that changes only their kernels; or a Sequential or functional
-            model, in which all such layers are folded and all other layers (wrappers too) copied
-            with their weights.
+            one of a subclass that changes only their kernels, or one of branches; or a Sequential
+            or functional model, in which all such layers are folded and all other layers
+            (wrappers too) copied with their weights.
 
     Returns:
         A layer of the plain class, such as `Conv2D` for a `StandardizedConv2D`, or a model,
@@ -57,7 +59,7 @@ def fold(source: Any) -> Any:
     """
     if isinstance(source, keras.Model):
         return _folded_model(source)
-    reason = _why_not(source)
+    reason = why_not(source)
     if reason:
         name = getattr(source, "name", source)
         raise UnsupportedError(
@@ -76,23 +78,30 @@ def fold(source: Any) -> Any:
     return folded
 
 
-def _plain_class(layer: Any) -> type[Any] | None:
+def plain_class(layer: Any) -> type[Any] | None:
     """Return the class that a layer's class only gives another kernel to."""
+    if isinstance(layer, ReparameterizedConvolution):
+        return Conv2D
     return next((known for known in type(layer).__mro__ if known in _KERNELS), None)
 
 
-def _why_not(layer: Any) -> str:
-    plain = _plain_class(layer)
+def why_not(layer: Any) -> str:
+    """Return why a layer isn't its plain class with another kernel; empty where it is."""
+    plain = plain_class(layer)
     if plain is None:
         return "has no kernel that a transform computes"
-    for method in ("call", "convolve", "convolution_op"):
-        if getattr(type(layer), method) is not getattr(plain, method):
+    branched = isinstance(layer, ReparameterizedConvolution)
+    base: Any = ReparameterizedConvolution if branched else plain
+    for method in ("call",) if branched else ("call", "convolve", "convolution_op"):
+        if getattr(type(layer), method) is not getattr(base, method):
             return f"overrides '{method}', so that it is more than its kernel"
     return "" if layer.built else "has no weights yet"
 
 
 def _plain(layer: Any) -> Any:
-    plain: Any = _plain_class(layer)
+    if isinstance(layer, ReparameterizedConvolution):
+        return Conv2D(**layer.plain_arguments())
+    plain: Any = plain_class(layer)
     # What a subclass adds to it is in its kernel already.
     config = plain.get_config(layer)
     for name in ("lora_rank", "lora_alpha", "quantization_config"):
@@ -101,11 +110,17 @@ def _plain(layer: Any) -> Any:
     return plain.from_config({**config, **dict.fromkeys(transforms)})
 
 
+def effective_weights(layer: Any) -> dict[str, Any]:
+    """Return the weights, by name, that the plain layer of a layer has."""
+    if isinstance(layer, ReparameterizedConvolution):
+        return {"kernel": layer.effective_kernel, "bias": layer.effective_bias}
+    kernels = _KERNELS[plain_class(layer) or type(layer)]
+    weights = {name: getattr(layer, f"effective_{name}") for name in kernels}
+    return {**weights, "bias": layer.bias} if layer.use_bias else weights
+
+
 def _take_weights(folded: Any, source: Any) -> None:
-    effective = {name: getattr(source, f"effective_{name}") for name in _KERNELS[type(folded)]}
-    if source.use_bias:
-        effective["bias"] = source.bias
-    for name, value in effective.items():
+    for name, value in effective_weights(source).items():
         weight = getattr(folded, name)
         # Copies: JAX gives away the arrays of the variables that it trains.
         weight.assign(ops.copy(ops.cast(ops.convert_to_tensor(value), weight.dtype)))
@@ -117,7 +132,7 @@ def _folded_model(model: Any) -> Any:
     def copy(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
             return _folded_model(layer)
-        made = type(layer).from_config(layer.get_config()) if _why_not(layer) else _plain(layer)
+        made = type(layer).from_config(layer.get_config()) if why_not(layer) else _plain(layer)
         pairs.append((layer, made))
         return made
 
@@ -135,7 +150,7 @@ def _folded_model(model: Any) -> Any:
             value=model,
         ) from error
     for source, made in pairs:
-        if not _why_not(source):
+        if not why_not(source):
             _take_weights(made, source)
         elif source.weights:
             made.set_weights(source.get_weights())

@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
-import convsmith.layers  # noqa: F401  (registers the layers that a file may name)
 from convsmith.errors import DataError, compose
 from convsmith.files import replacing
+from convsmith.models import loading
 
 _EXTRA = "convsmith.json"
 
@@ -46,36 +46,22 @@ def load(path: Path, *, to_train: bool = False) -> tuple[keras.Model, Extras]:
         to_train: Whether to restore the optimizer and its state too.
 
     Raises:
-        DataError: if the file is missing, isn't a whole `.keras` file or names unknown layers.
+        DataError: the file is missing, isn't whole, or is one that `loading.load` refuses.
     """
-    expected = "a .keras file, such as the model.keras that `convsmith train` writes"
-    if not path.is_file():
-        problem = "is a folder, not a model file" if path.is_dir() else "there is no such file"
-        raise DataError(compose(str(path), problem, expected=expected))
-    if path.suffix != ".keras":
-        raise DataError(compose(str(path), "not a model file", expected=expected))
+    loading.check(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-            text = archive.read(_EXTRA).decode() if _EXTRA in members else None
+            text = archive.read(_EXTRA).decode() if _EXTRA in archive.namelist() else None
         extras = Extras(**json.loads(text)) if text else Extras((), light_ground=False)
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(
-            compose(str(path), "corrupt or incomplete model file", expected=expected)
-        ) from error
-    try:
-        model: Any = keras.saving.load_model(path, safe_mode=True, compile=to_train)
-    except Exception as error:  # whatever a damaged or foreign file provokes inside Keras
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise DataError(
             compose(
                 str(path),
-                "Keras can't load this model",
-                expected=expected,
-                received=reason,
+                "corrupt or incomplete model file",
+                expected=f"a whole {_EXTRA} in it, as `convsmith train` writes it",
             )
         ) from error
-    return model, extras
+    return loading.load(path, compile=to_train), extras
 
 
 def answers(model: Any, images: np.ndarray) -> np.ndarray:
