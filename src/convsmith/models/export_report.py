@@ -51,10 +51,10 @@ class ExportReport:
     def __str__(self) -> str:
         kind = f"{self.format}, {self.quantize}" if self.quantize else self.format
         tried = "; ".join(" and ".join("x".join(map(str, s)) for s in x) for x in self.sizes)
+        far = f"{self.max_difference:.2g}, by {self.mean_difference:.2g} in the mean"
         lines = [
             f"{self.path} ({kind}, {self.bytes:,} bytes)",
-            f"run on {tried}: differs by at most {self.max_difference:.2g}, by "
-            f"{self.mean_difference:.2g} in the mean (outputs up to {self.scale:.3g})",
+            f"run on {tried}: differs by at most {far} (outputs up to {self.scale:.3g})",
         ]
         if self.accuracy is not None:
             lines.append(f"accuracy: {self.accuracy}")

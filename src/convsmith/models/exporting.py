@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from convsmith.files import replacing, replacing_folder
 from convsmith.layers import fold
 from convsmith.models import formats
 from convsmith.models.export_report import Accuracy, ExportReport
-from convsmith.models.formats import Arrays, Format, FormatName, Made, Order, Quantize
+from convsmith.models.formats import Arrays, Format, FormatName, Made, Order, Quantize, Run
 from convsmith.models.formats.elsewhere import make_elsewhere
 from convsmith.models.formats.keras_file import as_function
 from convsmith.models.trials import distance, trials_of
@@ -85,7 +86,7 @@ def export(
     formats.check_installed(form)
     given = as_function(model)
     samples = None if calibration is None else _arrays(model, calibration, "calibration")
-    questions = None if evaluation is None else _arrays(model, evaluation[0], "evaluation")
+    exam = None if evaluation is None else _exam(model, given, *evaluation)
     if samples is None:
         inputs, expected = trials_of(model, given)
     else:
@@ -99,26 +100,26 @@ def export(
         folded = widened(folded)
     allowed = tolerance or TOLERANCES[quantize or ("mixed" if mixed else None)]
     with _replacing(path, form) as temporary:
-        order = Order(temporary, inputs, quantize, samples, questions)
+        order = Order(temporary, inputs, quantize, samples, exam.questions if exam else None)
         made = _make(folded, form, order)
-        compared = [
-            (x, *distance(y, right))
+        pairs = [
+            (x, y, right)
             for x, y, right in zip(inputs, made.outputs, expected, strict=True)
             if y is not None
         ]
-        worst = max(compared, key=lambda found: found[1] / (found[3] or 1.0))
-        _check_close(form, worst, allowed)
+        worst, mean, scale = distance(pairs)
+        _check_close(form, worst, scale, allowed)
         size = _bytes_of(temporary)
     return ExportReport(
         path,
         form.name,
         quantize,
-        tuple(tuple(x.shape for x in found[0]) for found in compared),
-        max(found[1] for found in compared),
-        float(np.mean([found[2] for found in compared])),
-        max(found[3] for found in compared),
+        tuple(tuple(x.shape for x in arrays) for arrays, _, _ in pairs),
+        worst,
+        mean,
+        scale,
         size,
-        None if evaluation is None else _accuracy(given, questions, evaluation[1], made),
+        None if exam is None else exam.marked(made.answers),
         (*notes, *made.written.notes),
     )
 
@@ -208,16 +209,14 @@ def _make(model: Any, form: Format, order: Order) -> Made:
     return formats.make(model, form, order) if here else make_elsewhere(model, form, order)
 
 
-def _check_close(form: Format, worst: tuple[Arrays, float, float, float], allowed: float) -> None:
-    inputs, largest, _, scale = worst
-    if largest <= allowed * (scale or 1.0):
+def _check_close(form: Format, worst: float, scale: float, allowed: float) -> None:
+    if worst <= allowed * (scale or 1.0):
         return
-    shapes = " and ".join(str(x.shape) for x in inputs)
     raise UnsupportedError(
         compose(
             f"export: format={form.name!r}",
-            f"the artifact's outputs differ from the model's by {largest:.3g} where those reach "
-            f"{scale:.3g}, for inputs {shapes}; nothing was written",
+            f"outputs differ from the model's by {worst:.3g} where those reach {scale:.3g}, and "
+            "nothing was written",
             expected=f"a part of {allowed:g} at most",
             fix="a larger tolerance=, if that is acceptable",
         ),
@@ -226,24 +225,35 @@ def _check_close(form: Format, worst: tuple[Arrays, float, float, float], allowe
     )
 
 
-def _accuracy(before: Any, questions: Arrays | None, labels: Any, made: Made) -> Accuracy | None:
-    if questions is None or made.answers is None:
-        return None
-    right = np.asarray(labels).reshape(-1)
+@dataclass(frozen=True)
+class _Exam:
+    """Inputs, their labels, and the answers of the model before it was exported."""
+
+    questions: Arrays
+    labels: np.ndarray
+    answers: np.ndarray
+
+    def marked(self, after: Any) -> Accuracy:
+        shares = [float(np.mean(y.argmax(-1) == self.labels)) for y in (self.answers, after)]
+        return Accuracy(shares[0], shares[1], len(self.labels))
+
+
+def _exam(model: Any, before: Run, inputs: Any, labels: Any) -> _Exam:
+    questions = _arrays(model, inputs, "evaluation")
+    labels = np.asarray(labels).reshape(-1)
     answers = formats.in_batches(before, questions)
-    if answers.ndim != 2 or len(right) != len(answers):
+    if answers.ndim != 2 or len(labels) != len(answers):
         raise ShapeError(
             compose(
                 "export: evaluation",
                 "isn't inputs and a whole number for each",
                 expected=f"{len(answers)} labels, and outputs (samples, classes)",
-                received=f"{len(right)} labels, and outputs {answers.shape}",
+                received=f"{len(labels)} labels, and outputs {answers.shape}",
             ),
             argument="evaluation",
             value=labels,
         )
-    shares = [float(np.mean(y.argmax(axis=-1) == right)) for y in (answers, made.answers)]
-    return Accuracy(shares[0], shares[1], len(right))
+    return _Exam(questions, labels, answers)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,24 +64,26 @@ def _draw(model: Any, number: int, batch: int, sides: tuple[int, ...]) -> Arrays
     return arrays
 
 
-def distance(found: Arrays, expected: Arrays) -> tuple[float, float, float]:
+def distance(runs: Sequence[tuple[Arrays, Arrays, Arrays]]) -> tuple[float, float, float]:
     """Return the largest and the mean difference, and the largest number expected.
 
-    Infinite where shapes differ or one is not a number where the other is.
+    The first are infinite where shapes differ or one is not a number where the other is.
+
+    Args:
+        runs: Inputs, what was found for them and what was expected, of each run.
     """
     worst = total = scale = 0.0
     count = 0
-    if len(found) != len(expected):
-        return np.inf, np.inf, 0.0
-    for y, right in zip(found, expected, strict=True):
-        if y.shape != right.shape:
-            return np.inf, np.inf, 0.0
-        one, other = y.astype(np.float64), right.astype(np.float64)
-        finite = np.isfinite(other)
-        if (np.isfinite(one) != finite).any():
-            return np.inf, np.inf, 0.0
-        apart = np.abs(one - other)[finite]
-        worst = max(worst, float(apart.max(initial=0.0)))
-        scale = max(scale, float(np.abs(other[finite]).max(initial=0.0)))
-        total, count = total + float(apart.sum()), count + apart.size
+    for _, found, expected in runs:
+        if [y.shape for y in found] != [y.shape for y in expected]:
+            return np.inf, np.inf, scale
+        for y, right in zip(found, expected, strict=True):
+            one, other = y.astype(np.float64), right.astype(np.float64)
+            finite = np.isfinite(other)
+            if (np.isfinite(one) != finite).any():
+                return np.inf, np.inf, scale
+            apart = np.abs(np.where(finite, one, 0.0) - np.where(finite, other, 0.0))
+            worst = max(worst, float(apart.max(initial=0.0)))
+            scale = max(scale, float(np.abs(other[finite]).max(initial=0.0)))
+            total, count = total + float(apart.sum()), count + apart.size
     return worst, total / max(count, 1), scale

@@ -118,9 +118,20 @@ Run = Callable[[Arrays], Arrays]
 def make(model: Any, form: Format, order: Order) -> Made:
     """Write the model in this process, and run what was written."""
     written = form.module.write(model, order)
-    run: Run = form.module.opened(order.path, model)
-    outputs = [run(x) if written.takes(x) else None for x in order.trials]
-    answers = None if order.evaluation is None else in_batches(run, order.evaluation)
+    try:
+        run: Run = form.module.opened(order.path, model)
+        outputs = [run(x) if written.takes(x) else None for x in order.trials]
+        answers = None if order.evaluation is None else in_batches(run, order.evaluation)
+    except Exception as error:  # each runtime has its own
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
+        raise UnsupportedError(
+            compose(
+                f"export: format={form.name!r}",
+                f"what was written doesn't run ({reason}), and was removed",
+            ),
+            argument="format",
+            value=form.name,
+        ) from error
     return Made(written, outputs, answers)
 
 

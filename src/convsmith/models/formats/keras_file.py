@@ -1,4 +1,4 @@
-"""Keras's own files, for any backend; whether convsmith is needed to load them is noted."""
+"""Keras's own files, for any backend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from convsmith.models.formats import Arrays, Order, Run, Written
 from convsmith.models.loading import load
@@ -27,6 +28,6 @@ def as_function(model: Any) -> Run:
     def run(inputs: Arrays) -> Arrays:
         given = inputs[0] if len(inputs) == 1 else keras.tree.pack_sequence_as(model.input, inputs)
         outputs = keras.tree.flatten(model(given, training=False))
-        return [keras.ops.convert_to_numpy(y) for y in outputs]
+        return [np.asarray(keras.ops.convert_to_numpy(y)) for y in outputs]
 
     return run

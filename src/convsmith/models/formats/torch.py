@@ -18,13 +18,13 @@ def write(model: Any, order: Order) -> Written:
     Raises:
         UnsupportedError: PyTorch can't trace the model even so.
     """
-    shapes = [tuple(x.shape) for x in model.inputs]
     sample = [x.shape for x in order.trials[0]]
-    some = [(None, *actual[1:]) for actual in sample]
-    attempts: list[tuple[list[Shape], str]] = [
-        (shapes, ""),
-        (some, f"fixed size of {_text(sample)}, any batch"),
-        (list(sample), f"fixed size and batch of {_text(sample)}"),
+    open_: list[Shape] = [tuple(x.shape) for x in model.inputs]
+    any_batch: list[Shape] = [(None, *shape[1:]) for shape in sample]
+    attempts = [
+        (open_, ""),
+        (any_batch, f"fixed size of {_text([s[1:] for s in sample])}, any batch"),
+        ([*sample], f"fixed size and batch of {_text(sample)}"),
     ]
     last: Exception | None = None
     for asked, note in attempts:
