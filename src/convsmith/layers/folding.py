@@ -57,7 +57,7 @@ def fold(source: Any) -> Any:
     """
     if isinstance(source, keras.Model):
         return _folded_model(source)
-    reason = _why_not(source)
+    reason = why_not(source)
     if reason:
         name = getattr(source, "name", source)
         raise UnsupportedError(
@@ -76,13 +76,14 @@ def fold(source: Any) -> Any:
     return folded
 
 
-def _plain_class(layer: Any) -> type[Any] | None:
+def plain_class(layer: Any) -> type[Any] | None:
     """Return the class that a layer's class only gives another kernel to."""
     return next((known for known in type(layer).__mro__ if known in _KERNELS), None)
 
 
-def _why_not(layer: Any) -> str:
-    plain = _plain_class(layer)
+def why_not(layer: Any) -> str:
+    """Return why a layer isn't its plain class with another kernel; empty where it is."""
+    plain = plain_class(layer)
     if plain is None:
         return "has no kernel that a transform computes"
     for method in ("call", "convolve", "convolution_op"):
@@ -92,7 +93,7 @@ def _why_not(layer: Any) -> str:
 
 
 def _plain(layer: Any) -> Any:
-    plain: Any = _plain_class(layer)
+    plain: Any = plain_class(layer)
     # What a subclass adds to it is in its kernel already.
     config = plain.get_config(layer)
     for name in ("lora_rank", "lora_alpha", "quantization_config"):
@@ -101,11 +102,15 @@ def _plain(layer: Any) -> Any:
     return plain.from_config({**config, **dict.fromkeys(transforms)})
 
 
+def effective_weights(layer: Any) -> dict[str, Any]:
+    """Return the weights, by name, that the plain layer of a layer has."""
+    kernels = _KERNELS[plain_class(layer) or type(layer)]
+    weights = {name: getattr(layer, f"effective_{name}") for name in kernels}
+    return {**weights, "bias": layer.bias} if layer.use_bias else weights
+
+
 def _take_weights(folded: Any, source: Any) -> None:
-    effective = {name: getattr(source, f"effective_{name}") for name in _KERNELS[type(folded)]}
-    if source.use_bias:
-        effective["bias"] = source.bias
-    for name, value in effective.items():
+    for name, value in effective_weights(source).items():
         weight = getattr(folded, name)
         # Copies: JAX gives away the arrays of the variables that it trains.
         weight.assign(ops.copy(ops.cast(ops.convert_to_tensor(value), weight.dtype)))
@@ -117,7 +122,7 @@ def _folded_model(model: Any) -> Any:
     def copy(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
             return _folded_model(layer)
-        made = type(layer).from_config(layer.get_config()) if _why_not(layer) else _plain(layer)
+        made = type(layer).from_config(layer.get_config()) if why_not(layer) else _plain(layer)
         pairs.append((layer, made))
         return made
 
@@ -135,7 +140,7 @@ def _folded_model(model: Any) -> Any:
             value=model,
         ) from error
     for source, made in pairs:
-        if not _why_not(source):
+        if not why_not(source):
             _take_weights(made, source)
         elif source.weights:
             made.set_weights(source.get_weights())
