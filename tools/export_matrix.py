@@ -93,13 +93,15 @@ FEATURES: dict[str, Callable[[], keras.Model]] = {
 YES = "yes"
 RECORDED: dict[tuple[str, str], str] = {
     **{("mixed precision", name): "in float32" for name in FORMATS if name != "keras"},
-    ("open image size", "torch"): "one size",
+    ("kernel per sample", "keras"): "with convsmith",
+    ("any pattern", "keras"): "with convsmith",
 }
 """What the cells say that don't say yes."""
 
 LEGEND = (
     "`yes`: any batch, and any size of images that the model takes. `in float32`: computed in the "
-    "precision of the weights. `one size`: any batch, images of one size."
+    "precision of the weights. `with convsmith`: loads where convsmith is installed; all others in "
+    "Keras alone."
 )
 
 
@@ -120,6 +122,8 @@ def found(report: Any) -> str:
         return "one size and batch"
     if "fixed size" in said:
         return "one size"
+    if "convsmith" in said:
+        return "with convsmith"
     return "in float32" if "float32" in said else YES
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from convsmith.errors import ArgumentError, ShapeError, UnsupportedError, compose
 from convsmith.files import replacing, replacing_folder
-from convsmith.layers import fold
 from convsmith.models import formats
 from convsmith.models.export_report import Accuracy, ExportReport
+from convsmith.models.folding import fold
 from convsmith.models.formats import Arrays, Format, FormatName, Made, Order, Quantize, Run
 from convsmith.models.formats.elsewhere import make_elsewhere
 from convsmith.models.formats.keras_file import as_function

@@ -14,7 +14,15 @@ from convsmith.models.loading import load
 
 def write(model: Any, order: Order) -> Written:
     model.save(order.path)
-    return Written()
+    ours = sorted(_ours(model))
+    return Written(notes=(f"loads where convsmith is: {', '.join(ours)}",) if ours else ())
+
+
+def _ours(model: Any) -> set[str]:
+    """Return the classes of convsmith that the model's layers are of."""
+    own = type(model)
+    found = {own.__name__} if own.__module__.startswith("convsmith.") else set()
+    return found.union(*(_ours(layer) for layer in getattr(model, "layers", ())))
 
 
 def opened(path: Path, model: Any) -> Run:
@@ -28,6 +36,11 @@ def as_function(model: Any) -> Run:
     def run(inputs: Arrays) -> Arrays:
         given = inputs[0] if len(inputs) == 1 else keras.tree.pack_sequence_as(model.input, inputs)
         outputs = keras.tree.flatten(model(given, training=False))
-        return [np.asarray(keras.ops.convert_to_numpy(y)) for y in outputs]
+        return [np.asarray(keras.ops.convert_to_numpy(_held(y))) for y in outputs]
 
     return run
+
+
+def _held(y: Any) -> Any:
+    """Return a tensor in a dtype that NumPy has."""
+    return keras.ops.cast(y, "float32") if "bfloat16" in str(y.dtype) else y

@@ -9,9 +9,8 @@ from typing import Any
 
 from convsmith.errors import UnsupportedError, compose
 from convsmith.models.formats import Arrays, Order, Run, Written, names_of
-
-_LEAST_HALVED = 16
-"""Smaller constants stay as they are: shapes, factors, and biases of a few numbers."""
+from convsmith.models.formats.grouped import without_hidden_groups
+from convsmith.models.formats.keras_file import as_function
 
 
 def write(model: Any, order: Order) -> Written:
@@ -22,8 +21,8 @@ def write(model: Any, order: Order) -> Written:
     """
     import onnx
 
-    # Keras refuses models that were never called.
-    keras_run(model, order.trials[0])
+    model = without_hidden_groups(model)
+    as_function(model)(order.trials[0])  # Keras refuses models that were never called.
     tf2onnx_log = logging.getLogger("tf2onnx")
     level = tf2onnx_log.level
     tf2onnx_log.setLevel(logging.CRITICAL)
@@ -44,12 +43,6 @@ def write(model: Any, order: Order) -> Written:
 
         onnx_quantized.quantize(order, names_of(model.inputs))
     return Written()
-
-
-def keras_run(model: Any, inputs: Arrays) -> None:
-    from convsmith.models.formats.keras_file import as_function
-
-    as_function(model)(inputs)
 
 
 def _name_batch(graph: Any) -> None:

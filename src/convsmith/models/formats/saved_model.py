@@ -9,10 +9,11 @@ import keras
 import numpy as np
 
 from convsmith.models.formats import Arrays, Order, Run, Written
+from convsmith.models.formats.grouped import without_hidden_groups
 
 
 def write(model: Any, order: Order) -> Written:
-    model.export(order.path, format="tf_saved_model", verbose=False)
+    without_hidden_groups(model).export(order.path, format="tf_saved_model", verbose=False)
     return Written()
 
 
