@@ -6,6 +6,7 @@ Such a module has `write(model, order)`, which runs on the format's own backend,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -117,7 +118,13 @@ Run = Callable[[Arrays], Arrays]
 
 def make(model: Any, form: Format, order: Order) -> Made:
     """Write the model in this process, and run what was written."""
-    written = form.module.write(model, order)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of converters about themselves: what counts is the run
+        written: Written = form.module.write(model, order)
+        return _run(form, model, order, written)
+
+
+def _run(form: Format, model: Any, order: Order, written: Written) -> Made:
     try:
         run: Run = form.module.opened(order.path, model)
         outputs = [run(x) if written.takes(x) else None for x in order.trials]

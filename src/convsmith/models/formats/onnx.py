@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ def write(model: Any, order: Order) -> Written:
     level = tf2onnx_log.level
     tf2onnx_log.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the converter's own use of NumPy
-            model.export(order.path, format="onnx", verbose=False)
+        model.export(order.path, format="onnx", verbose=False)
     except Exception as error:  # whatever the converter meets
         raise _refusal(error) from error
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,10 @@ def _to_int8(path: Path, calibration: Arrays, names: list[str]) -> None:
                 return None
             return {name: x[i : i + 1] for name, x in zip(names, calibration, strict=True)}
 
-    level = logging.root.level
-    logging.disable(logging.WARNING)  # advice about preprocessing that the converter has done
+    logging.disable(logging.WARNING)  # advice about preprocessing that has been done
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            quantize_static(
-                str(path), str(path), Samples(), quant_format=QuantFormat.QDQ, per_channel=True
-            )
+        quantize_static(
+            str(path), str(path), Samples(), quant_format=QuantFormat.QDQ, per_channel=True
+        )
     finally:
         logging.disable(logging.NOTSET)
-        logging.root.setLevel(level)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +61,13 @@ def _export(model: Any, path: Path, asked: list[Shape], sample: list[tuple[int, 
     one = len(specs) == 1
     packed = dims[0] if one else keras.tree.pack_sequence_as(model.input, dims)
     signature = specs[0] if one else keras.tree.pack_sequence_as(model.input, specs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: what counts is the run afterwards
-        model.export(
-            path,
-            format="torch",
-            verbose=False,
-            input_signature=[signature],
-            dynamic_shapes=[(packed,)],
-        )
+    model.export(
+        path,
+        format="torch",
+        verbose=False,
+        input_signature=[signature],
+        dynamic_shapes=[(packed,)],
+    )
 
 
 def opened(path: Path, model: Any) -> Run:
