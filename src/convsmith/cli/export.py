@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convsmith.models.formats import Format
 
 FormatOption = Literal["keras", "saved_model", "onnx", "litert", "torch"]
+CALIBRATION_SAMPLES = 200
 
 
 @app.command()
@@ -36,8 +37,11 @@ def export(
         typer.Option(help="Smaller numbers, for ONNX and LiteRT."),
     ] = None,
     calibration: Annotated[
-        Path | None,
-        typer.Option(help="For int8: samples in a FILE.npy, or in FILE.npz as x or x_train."),
+        str | None,
+        typer.Option(
+            help="For int8: inputs in FILE.npy or FILE.npz, or data as for --evaluate, whose "
+            "first training images are taken."
+        ),
     ] = None,
     evaluate: Annotated[
         str | None,
@@ -57,10 +61,17 @@ def export(
     debug: DebugOption = False,
 ) -> None:
     """Write a model for another runtime: folded, run there and compared before it gets its name."""
+    from convsmith.errors import ArgumentError, compose
     from convsmith.models import formats
 
     found = formats.find(form, output)
     formats.check_installed(found)
+    if output.exists() and not overwrite:
+        raise ArgumentError(
+            compose(str(output), "is there already", fix="another -o, or --overwrite"),
+            argument="out",
+            value=output,
+        )
     name = backends.select(_backend(backend, found))
     with out.status(f"Starting {name}"):
         backends.start(debug=debug)
@@ -86,10 +97,17 @@ def _backend(option: str | None, form: Format) -> str | None:
     return option or (None if os.environ.get("KERAS_BACKEND") else form.backend)
 
 
-def _calibration(path: Path | None) -> Any:
-    from convsmith.models.samples import read_samples
+def _calibration(source: str | None) -> Any:
+    """Return inputs as they are, or training images as `convsmith train` scales them."""
+    from convsmith.models.samples import holds, read_samples
+    from convsmith.training import datasets
 
-    return None if path is None else read_samples(path)
+    if source is None:
+        return None
+    path = Path(source)
+    if source in ("mini", "mnist") or path.is_dir() or holds(path, "x_train"):
+        return datasets.load(source).x_train[:CALIBRATION_SAMPLES]
+    return read_samples(path)
 
 
 def _evaluation(source: str | None) -> tuple[Any, Any] | None:

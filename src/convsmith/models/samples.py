@@ -11,7 +11,7 @@ import numpy as np
 
 from convsmith.errors import DataError, compose
 
-NAMES = ("calibration", "x", "x_train")
+NAMES = ("calibration", "x")
 """What the array of an `.npz` file may be called, unless it is the only one."""
 
 
@@ -43,3 +43,11 @@ def read_samples(path: Path) -> np.ndarray | list[np.ndarray]:
 def _refusal(path: Path, problem: str) -> DataError:
     expected = "an .npy file of samples, or an .npz file with an array for each input"
     return DataError(compose(str(path), problem, expected=expected), argument="path", value=path)
+
+
+def holds(path: Path, name: str) -> bool:
+    """Return whether a file is an `.npz` file with an array of this name."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return f"{name}.npy" in archive.namelist()
