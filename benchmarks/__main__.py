@@ -1,8 +1,9 @@
-"""Runs the benchmarks: ``python -m benchmarks [overhead | suite | goals | scale | images]``.
+"""Runs the benchmarks: ``python -m benchmarks [NAME]``.
 
-Without a name: the overhead of a call and the suite (`--quick`: fewer workloads), and in full the
-scale, the goals and image filtering. Arguments after a name are that benchmark's own (``--help``
-lists them).
+The names are overhead, suite, goals, scale, images and latency. Without one: the overhead of a call
+and the suite (`--quick`: fewer workloads), and in full the scale, the goals, image filtering and
+the latency of exported models. Arguments after a name are that benchmark's own (``--help`` lists
+them).
 ``CONVSMITH_DIRECT=off`` measures without the compiled kernels.
 """
 
@@ -11,10 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import goals, images, overhead, scale, suite
+from benchmarks import goals, images, latency, overhead, scale, suite
 from benchmarks._measure import build_kernels
 
-NAMES = ("overhead", "suite", "goals", "scale", "images")
+NAMES = ("overhead", "suite", "goals", "scale", "images", "latency")
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
                 "goals": goals.main,
                 "scale": scale.main,
                 "images": images.main,
+                "latency": latency.main,
             }[name](rest)
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -49,6 +51,8 @@ def main() -> None:
     scale.main(given)
     print("== images", flush=True)
     images.main([])
+    print("== latency", flush=True)
+    latency.main([])
 
 
 if __name__ == "__main__":

@@ -105,6 +105,15 @@ def test_panorama(run: Any) -> None:
     assert errors["zeros"] > 1e-2
 
 
+@pytest.mark.one_backend
+def test_deploy(run: Any, tmp_path: Path) -> None:
+    _, (before, found) = run("deploy")
+    assert before > 0.5
+    assert found["ONNX, float32"] == found["LiteRT, float32"] == before
+    assert min(found.values()) > before - 0.02
+    assert len(list((tmp_path / "deploy").iterdir())) == len(found) == 6
+
+
 def test_bad_epochs_are_refused(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(EXAMPLES / "edges.py"))["main"]
     with pytest.raises(SystemExit):

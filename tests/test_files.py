@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convsmith.files import remove_partial, replacing, write_text
+from convsmith.files import remove_partial, replacing, replacing_folder, write_text
 
 pytestmark = pytest.mark.backend_free
 
@@ -47,5 +47,27 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     target.write_text("whole")
     leftover = half_written(target)
     leftover.write_text("half")
+    remove_partial(tmp_path)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_folders_are_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+
+    def write(name: str, *, fail: bool = False) -> None:
+        with replacing_folder(target) as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+            if fail:
+                raise RuntimeError
+
+    write("first")
+    write("second")
+    assert [path.name for path in target.iterdir()] == ["second"]
+    with pytest.raises(RuntimeError):
+        write("third", fail=True)
+    assert [path.name for path in target.iterdir()] == ["second"]
+    assert list(tmp_path.iterdir()) == [target]
+    target.with_name(".partial.a").mkdir()
     remove_partial(tmp_path)
     assert list(tmp_path.iterdir()) == [target]

@@ -28,7 +28,20 @@ def test_import_loads_no_framework(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "predict", "info", "filter", "kernels", "kernels show", "fold"]
+    "command",
+    [
+        "",
+        "train",
+        "predict",
+        "info",
+        "filter",
+        "kernels",
+        "kernels show",
+        "convert",
+        "explain",
+        "export",
+        "fold",
+    ],
 )
 def test_help_loads_no_framework(command: str) -> None:
     code = f"""

@@ -98,7 +98,7 @@ def start(*, debug: bool) -> None:
     TensorFlow's C++ logs before any setting can silence it, so the file descriptor itself is
     turned away, unless `debug` asks to see everything.
     """
-    with contextlib.nullcontext() if debug else _muted_stderr():
+    with quiet(debug=debug):
         import keras
 
         # This also imports TensorFlow where it is installed beside another backend, as Keras
@@ -107,7 +107,11 @@ def start(*, debug: bool) -> None:
 
 
 @contextlib.contextmanager
-def _muted_stderr() -> Iterator[None]:
+def quiet(*, debug: bool) -> Iterator[None]:
+    """Turn stderr away while frameworks work, unless `debug` asks to see everything."""
+    if debug:
+        yield
+        return
     sys.stderr.flush()
     terminal = os.dup(2)
     with Path(os.devnull).open("wb") as nothing:

@@ -82,12 +82,15 @@ def resolved_data_format(data_format: Any) -> DataFormat:
 
 
 def input_shape_of(inputs: Any) -> Shape | None:
-    """Return the static shape of a tensor, or None where its rank isn't known yet."""
+    """Return the static shape of a tensor, or None where its rank isn't known yet.
+
+    Sizes that a tracing compiler holds as symbols are None.
+    """
     shape = getattr(inputs, "shape", None)
     if shape is None or callable(shape):
         return None
     try:
-        return tuple(shape)
+        return tuple(n if isinstance(n, int) else None for n in shape)
     except ValueError:  # a graph tensor of unknown rank
         return None
 

@@ -217,12 +217,20 @@ def _pad_open_axis(
 
 def _source(place: Tensor, size: Any, mode: str) -> Tensor:
     if mode == "wrap":
-        return ops.mod(place, size)
+        return _modulo(place, size)
     if mode == "symmetric":
-        folded: Any = ops.mod(place, 2 * size)
+        folded: Any = _modulo(place, 2 * size)
         return ops.where(folded < size, folded, 2 * size - 1 - folded)
     if mode == "reflect":
         period = ops.maximum(2 * size - 2, 1)
-        folded = ops.mod(place, period)
+        folded = _modulo(place, period)
         return ops.where(folded < size, folded, 2 * size - 2 - folded)
     return ops.clip(place, 0, size - 1)
+
+
+def _modulo(place: Tensor, period: Any) -> Tensor:
+    """Return the remainder, never negative.
+
+    Twice, because the usual translation of the operation to ONNX takes the dividend's sign.
+    """
+    return ops.mod(ops.mod(place, period) + period, period)

@@ -410,7 +410,7 @@ def _forward(
         if rank == 3:
             return tf.nn.conv3d(x, kernel, full_strides, word, dilations=full_dilations)
         # Not tf.nn.conv2d, which takes 15 microseconds to bring arguments to this form.
-        return tf.raw_ops.Conv2D(
+        y = tf.raw_ops.Conv2D(
             input=x,
             filter=kernel,
             strides=full_strides,
@@ -418,8 +418,17 @@ def _forward(
             explicit_paddings=explicit,
             dilations=full_dilations,
         )
+        return _unfused(y) if groups > 1 else y
 
     return call
+
+
+def _unfused(y: Tensor) -> Tensor:
+    """Return the same, kept apart from a bias: the operation for both refuses groups.
+
+    That is so where TensorFlow runs without oneDNN, as on CPUs without AVX-512.
+    """
+    return y if tf.executing_eagerly() else tf.ensure_shape(y, y.shape)
 
 
 def _padding_word(
