@@ -28,6 +28,9 @@ DROP_INS: Mapping[type[Any], type[Any]] = MappingProxyType(
 )
 """Keras's class, and ours with the same weights and, by default, the same outputs."""
 
+_OURS_ONLY = (layers.ConvND, layers.DepthwiseConv3D, layers.SeparableConv3D)
+"""Of the same kinds, but without a class of Keras's."""
+
 DENSE = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 TRANSPOSED = (
@@ -43,11 +46,26 @@ _KERAS_PADDINGS = ("valid", "same", "causal")
 def family(layer_class: type[Any]) -> type[Any] | None:
     """Return the Keras class of the table that a class is or extends, None for other layers.
 
+    Where Keras has no such class, ours stands for it: `ConvND` and the 3-D ones that Keras lacks.
+
     Example:
         >>> family(layers.StandardizedConv2D).__name__
         'Conv2D'
     """
-    return next((known for known in DROP_INS if issubclass(layer_class, known)), None)
+    known = (*DROP_INS, *_OURS_ONLY)
+    return next((one for one in known if issubclass(layer_class, one)), None)
+
+
+def plain_class(layer: Any) -> Any:
+    """Return our class that only convolves, of the kind of a layer of the table.
+
+    Example:
+        >>> plain_class(layers.StandardizedConv2D(4, 3)) is layers.Conv2D
+        True
+    """
+    known = family(type(layer))
+    assert known is not None, f"{type(layer).__name__} is no convolution of the table"
+    return DROP_INS.get(known, known)
 
 
 def is_convolution(layer: Any) -> bool:
@@ -89,7 +107,7 @@ def remade(layer: Any, target: type[Any], **arguments: Any) -> Any:
     known = family(type(layer))
     config = layer.get_config()
     if known is not None and type(layer) is not target:
-        ours = DROP_INS[known]
+        ours = plain_class(layer)
         both = isinstance(layer, ours) and issubclass(target, ours)
         if isinstance(layer, ours) and not issubclass(target, ours):
             _check_plain(layer, target)

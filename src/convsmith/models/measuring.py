@@ -12,7 +12,7 @@ from convsmith.models.counting import macs
 from convsmith.models.graph import calls
 
 Macs = Mapping[int, int | None]
-"""Multiply-adds by the identities of layers."""
+"""Multiply-adds by the identities of layers; None stands for a number that isn't known."""
 
 UNKNOWN_SIZE = 64
 """What stands for a size that a model leaves open."""
@@ -46,11 +46,14 @@ def _drawn(tensor: Any, rng: np.random.Generator) -> Any:
 def macs_by_layer(model: Any, shapes: Sequence[tuple[int, ...]]) -> Macs:
     """Return the multiply-adds of every layer that is called, for inputs of these shapes."""
     found: dict[int, int | None] = {}
-    inputs = [
-        keras.KerasTensor(shape, dtype=tensor.dtype)
-        for tensor, shape in zip(model.inputs, shapes, strict=True)
-    ]
-    _walk(model, inputs, 1, found)
+    try:
+        inputs = [
+            keras.KerasTensor(shape, dtype=tensor.dtype)
+            for tensor, shape in zip(model.inputs, shapes, strict=True)
+        ]
+        _walk(model, inputs, 1, found)
+    except Exception:  # sizes that don't fit the model; `difference` says why
+        return {0: None}
     return found
 
 

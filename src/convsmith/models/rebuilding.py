@@ -8,12 +8,11 @@ from inspect import Parameter, signature
 from typing import Any
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.errors import UnsupportedError, compose
 from convsmith.models.graph import calls, check_graph, input_layers, keras_class
-from convsmith.models.rules.base import Part, Swap
+from convsmith.models.rules.base import Part, Swap, as_numpy
 
 Array = NDArray[Any]
 
@@ -214,11 +213,6 @@ class _First:
         return self._otherwise(shape, dtype=dtype)
 
 
-def weights_of(layer: Any) -> dict[str, Array]:
-    """Return copies of a layer's weights by name."""
-    return {v.name: np.array(ops.convert_to_numpy(v)) for v in layer.weights}
-
-
 def _copied(layer: Any) -> Any:
     """Return a layer or operation of the same configuration, without weights."""
     config = layer.get_config()
@@ -259,7 +253,7 @@ def _copy_variables(old: Any, new: Any) -> None:
         )
     for source, target in pairs:
         # NumPy's copy: JAX gives away the arrays of the variables that it trains.
-        target.assign(np.array(ops.convert_to_numpy(source)))
+        target.assign(as_numpy(source))
         if target.trainable != source.trainable:
             target.trainable = source.trainable
 

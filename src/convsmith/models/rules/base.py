@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+import keras
+import numpy as np
 from numpy.typing import NDArray
 
 from convsmith.models.sites import Site
@@ -58,7 +60,6 @@ class Rule(ABC):
     normalisation behind it), why it stays, or None for a layer that the rule isn't about.
 
     Example:
-        >>> import keras
         >>> class Wider(Rule):
         ...     def outcome(self, site):
         ...         if not isinstance(site.layer, keras.layers.Conv2D):
@@ -73,6 +74,17 @@ class Rule(ABC):
     @abstractmethod
     def outcome(self, site: Site) -> Outcome:
         """Return the swaps that begin at a place, a reason to keep it, or None."""
+
+
+def weights_of(layer: Any) -> dict[str, Array]:
+    """Return copies of a layer's weights by name."""
+    return {v.name: as_numpy(v) for v in layer.weights}
+
+
+def as_numpy(variable: Any) -> Array:
+    """Return a copy of a variable's or a tensor's numbers."""
+    ops: Any = keras.ops
+    return np.array(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

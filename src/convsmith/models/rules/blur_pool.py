@@ -16,8 +16,7 @@ from convsmith.models.drop_ins import (
     remade,
     spatial_sizes,
 )
-from convsmith.models.rebuilding import weights_of
-from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap
+from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap, weights_of
 from convsmith.models.sites import Site
 
 _POINTWISE = (

@@ -10,8 +10,7 @@ import keras
 from convsmith import geometry, layers
 from convsmith.errors import ArgumentError, compose
 from convsmith.models.drop_ins import TRANSPOSED, family, own_class, remade
-from convsmith.models.rebuilding import weights_of
-from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap, closest
+from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap, closest, weights_of
 from convsmith.models.sites import Site
 
 

@@ -9,8 +9,7 @@ import keras
 
 from convsmith import geometry, layers
 from convsmith.models.drop_ins import DENSE, DEPTHWISE, DROP_INS, family, own_class, remade
-from convsmith.models.rebuilding import weights_of
-from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap
+from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap, weights_of
 from convsmith.models.sites import Site
 
 _STANDARDIZED = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import Any, Literal
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,13 +14,13 @@ from convsmith.layers.arguments import spatial_axes
 from convsmith.models import factorizing
 from convsmith.models.drop_ins import (
     DENSE,
-    DROP_INS,
     family,
     own_class,
     per_axis_padding,
+    plain_class,
     remade,
 )
-from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap
+from convsmith.models.rules.base import Kept, Outcome, Part, Rule, Swap, as_numpy
 from convsmith.models.sites import Site
 
 Array = NDArray[Any]
@@ -100,8 +99,7 @@ class LowRank(Rule):
         reason = _why_not(layer)
         if reason:
             return Kept(reason)
-        kernel = getattr(layer, "effective_kernel", layer.kernel)
-        kernel = np.array(keras.ops.convert_to_numpy(kernel), np.float64)
+        kernel = as_numpy(getattr(layer, "effective_kernel", layer.kernel)).astype(np.float64)
         sizes = _sizes(self.method, self.rank, kernel.shape)
         if sizes >= kernel.size:
             return Kept(f"would have {sizes:,} kernel entries instead of {kernel.size:,}")
@@ -149,7 +147,7 @@ def _overrides(layer: Any) -> bool:
     """Whether a class of ours computes something else with its kernel."""
     ours = own_class(layer)
     methods = ("call", "convolve", "convolution_op")
-    return any(getattr(ours, m) is not getattr(_plain(layer), m) for m in methods)
+    return any(getattr(ours, m) is not getattr(plain_class(layer), m) for m in methods)
 
 
 def _sizes(method: str, rank: tuple[int, ...], shape: tuple[int, ...]) -> int:
@@ -171,12 +169,12 @@ def _chained(layer: Any, suffix: str, **arguments: Any) -> Any:
         "activity_regularizer": None,
         **arguments,
     }
-    return _plain(layer).from_config(config)
+    return plain_class(layer).from_config(config)
 
 
 def _common(layer: Any) -> dict[str, Any]:
     """Return the settings of the layer as those of our plain class, its kernel's own left out."""
-    config = remade(layer, _plain(layer)).get_config()
+    config = remade(layer, plain_class(layer)).get_config()
     return {k: v for k, v in config.items() if k not in _OF_THE_KERNEL}
 
 
@@ -188,10 +186,10 @@ def _first(layer: Any, factor: Array) -> Part:
 
 def _last(layer: Any, factor: Array) -> Part:
     """Return the 1x1 convolution behind, of a factor ``(channels, out)``, with bias and name."""
-    made = _plain(layer).from_config({**_common(layer), **_ONE_TAP})
+    made = plain_class(layer).from_config({**_common(layer), **_ONE_TAP})
     weights = {"kernel": _with_taps(layer, factor)}
     if layer.use_bias:
-        weights["bias"] = np.array(keras.ops.convert_to_numpy(layer.bias))
+        weights["bias"] = as_numpy(layer.bias)
     return Part(made, weights)
 
 
@@ -233,7 +231,3 @@ def _along(layer: Any, axis: int, line: Array) -> Part:
 def _with_taps(layer: Any, factor: Array) -> Array:
     """Return a matrix as the kernel of a convolution with one tap."""
     return factor.reshape((1,) * len(layer.kernel_size) + factor.shape)
-
-
-def _plain(layer: Any) -> Any:
-    return DROP_INS[family(type(layer))]  # type: ignore[index]
