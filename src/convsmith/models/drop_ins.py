@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from convsmith import geometry, layers
-from convsmith.errors import ArgumentError, UnsupportedError, compose
+from convsmith.errors import ArgumentError, ConvsmithError, UnsupportedError, compose
 from convsmith.layers.windowed import Windowed
 
 DROP_INS: Mapping[type[Any], type[Any]] = MappingProxyType(
@@ -118,9 +118,9 @@ def remade(layer: Any, target: type[Any], **arguments: Any) -> Any:
     try:
         return target.from_config({**config, **arguments})
     except Exception as error:
-        if known is None or not isinstance(error, TypeError):
+        if isinstance(error, ConvsmithError):
             raise
-        reason = str(error).rpartition("Exception encountered: ")[2] or str(error)
+        reason = str(error).rpartition("Exception encountered: ")[2] or repr(error)
         raise ArgumentError(
             compose(
                 f"{target.__name__} for {type(layer).__name__} {layer.name!r}",

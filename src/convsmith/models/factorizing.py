@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,23 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-SWEEPS = {"tucker": 10, "cp": 100}
+SWEEPS = {"tucker": 10, "cp": 500}
 """How often all factors are improved, at most."""
 
 STARTS = 2
 """How many starting points a CP decomposition is begun from."""
+
+
+def tucker_ranks(shape: tuple[int, ...], ranks: tuple[int, int]) -> tuple[int, int]:
+    """Return the ranks that the channel modes of a kernel ``(*taps, in, out)`` can have at most.
+
+    Example:
+        >>> tucker_ranks((3, 64, 4), (20, 8))
+        (12, 4)
+    """
+    taps, first, last = prod(shape[:-2]), min(ranks[0], shape[-2]), min(ranks[1], shape[-1])
+    first = min(first, taps * last)
+    return first, min(last, taps * first)
 
 
 def tucker(kernel: Array, ranks: tuple[int, int]) -> tuple[Array, Array, Array]:
@@ -21,7 +34,8 @@ def tucker(kernel: Array, ranks: tuple[int, int]) -> tuple[Array, Array, Array]:
 
     Equation: ``kernel[..., i, o] ~ sum over p, q of first[i, p] * core[..., p, q] * last[q, o]``,
     begun with the leading singular vectors of the two modes (HOSVD) and improved by alternating
-    between them (HOOI). Exact where the modes have no higher rank.
+    between them (HOOI). Exact where the modes have no higher rank. Ranks that are larger than the
+    modes can have are cut.
 
     Returns:
         first ``(in, p)``, core ``(*taps, p, q)`` and last ``(q, out)``, float64.
@@ -38,6 +52,7 @@ def tucker(kernel: Array, ranks: tuple[int, int]) -> tuple[Array, Array, Array]:
     rank-(R1, R2, ..., Rn) approximation of higher-order tensors", 2000.
     """
     wide = np.asarray(kernel, np.float64)
+    ranks = tucker_ranks(wide.shape, ranks)
     first = _leading(wide, -2, ranks[0])
     last = _leading(wide, -1, ranks[1])
     before = 0.0
@@ -133,7 +148,7 @@ def _alternated(target: Array, factors: list[Array]) -> tuple[float, list[Array]
         # The last factor's own system gives the error without building the whole array.
         fitted = float(np.sum((factors[-1].T @ factors[-1]) * gram))
         error = max(1.0 - 2.0 * float(np.sum(products * factors[-1])) + fitted, 0.0) ** 0.5
-        if before - error <= 1e-5:
+        if before - error <= 1e-4 * error:
             break
         before = error
     return error, factors

@@ -51,6 +51,11 @@ def input_layers(model: Any) -> dict[int, Any]:
     return {id(o.output): o for o in operations if isinstance(o, keras.layers.InputLayer)}
 
 
+def input_tensors(model: Any) -> Any:
+    """Return the symbolic inputs of a model in the structure that it takes."""
+    return model.input if isinstance(model, keras.Function) else model.inputs[0]
+
+
 def keras_class(model: Any) -> type[Any]:
     """Return the class of Keras that a model's class is or extends."""
     return next(c for c in type(model).__mro__ if c.__module__.partition(".")[0] == "keras")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from convsmith.models.counting import macs
-from convsmith.models.graph import calls
+from convsmith.models.graph import calls, check_graph, input_tensors
 
 Macs = Mapping[int, int | None]
 """Multiply-adds by the identities of layers; None stands for a number that isn't known."""
@@ -27,9 +27,10 @@ tree: Any = keras.tree
 
 def inputs_of(model: Any, given: Any, seed: int) -> tuple[Any, list[tuple[int, ...]]]:
     """Return inputs for a model, random ones if none are given, and the shapes of one sample."""
+    check_graph(model)
     if given is None:
         rng = np.random.default_rng(seed)
-        given = tree.map_structure(lambda tensor: _drawn(tensor, rng), model.input)
+        given = tree.map_structure(lambda tensor: _drawn(tensor, rng), input_tensors(model))
     shapes = [(1, *np.shape(array)[1:]) for array in tree.flatten(given)]
     return given, shapes
 

@@ -215,8 +215,8 @@ class _First:
 
 def _copied(layer: Any) -> Any:
     """Return a layer or operation of the same configuration, without weights."""
-    config = layer.get_config()
     try:
+        config = layer.get_config()
         if isinstance(layer, keras.layers.Lambda):
             # The model is here, and so its code runs already.
             return type(layer).from_config(config, safe_mode=False)

@@ -112,10 +112,9 @@ class LowRank(Rule):
         return [Swap(site, parts, f"kernel off by {lost:.2%} of its norm")]
 
     def _tucker(self, layer: Any, kernel: Array) -> tuple[tuple[Part, ...], Array]:
-        ranks = tuple(min(r, n) for r, n in zip(self.rank, kernel.shape[-2:], strict=True))
-        first, core, last = factorizing.tucker(kernel, (ranks[0], ranks[1]))
+        first, core, last = factorizing.tucker(kernel, self.rank)
         made = np.einsum("ip,...pq,qo->...io", first, core, last, optimize=True)
-        middle = Part(_chained(layer, "core", filters=ranks[1]), {"kernel": core})
+        middle = Part(_chained(layer, "core", filters=core.shape[-1]), {"kernel": core})
         return (_first(layer, first), middle, _last(layer, last)), made
 
     def _cp(self, layer: Any, kernel: Array) -> tuple[tuple[Part, ...], Array]:
@@ -154,7 +153,7 @@ def _sizes(method: str, rank: tuple[int, ...], shape: tuple[int, ...]) -> int:
     """Return how many entries the kernels of the chain have together."""
     *taps, channels, filters = shape
     if method == "tucker":
-        first, last = min(rank[0], channels), min(rank[1], filters)
+        first, last = factorizing.tucker_ranks(shape, (rank[0], rank[1]))
         return channels * first + prod(taps) * first * last + last * filters
     return rank[0] * (channels + sum(taps) + filters)
 
