@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 import convsmith as cs
-from convsmith.models.rules import DROP_INS, DropIn
+from convsmith.models.rules import DROP_INS, BlurPool, DropIn, LowRank
 from engine_runs import as_numpy
 from model_cases import (
     assert_equal_outputs,
@@ -228,6 +230,27 @@ def test_saved_and_loaded(kind: str, tmp_path: Path) -> None:
     new, _ = cs.models.convert(MODELS[kind](), {"Conv2D": "StandardizedConv2D"})
     new.save(tmp_path / "new.keras")
     assert_equal_outputs(new, keras.saving.load_model(tmp_path / "new.keras"))
+
+
+@pytest.mark.one_backend
+def test_loaded_in_a_fresh_process(tmp_path: Path) -> None:
+    rules = [{"Conv2D": "StandardizedConv2D"}, BlurPool(), {"body": LowRank("cp", rank=2)}]
+    new, _ = cs.models.convert(two_streams(), rules)
+    x = inputs_for(new)
+    new.save(tmp_path / "new.keras")
+    np.savez(tmp_path / "new.npz", *outputs(new, x), **x)
+    code = f"""
+import numpy as np, keras, convsmith
+data = np.load({str(tmp_path / "new.npz")!r})
+model = keras.saving.load_model({str(tmp_path / "new.keras")!r})
+made = model({{name: data[name] for name in ("first", "second")}}, training=False)
+for index, y in enumerate(keras.tree.flatten(made)):
+    wanted = data[f"arr_{{index}}"]
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+print("as before")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "as before\n", done.stderr
 
 
 def test_layers_in_wrappers() -> None:
