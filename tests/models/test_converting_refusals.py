@@ -15,6 +15,8 @@ from convsmith.models.rules import BlurPool, DropIn, LowRank, Padding, Standardi
 from convsmith.models.rules.written import written_rules
 from model_cases import sequential, two_streams
 
+pytestmark = pytest.mark.one_backend
+
 layers: Any = keras.layers
 
 
@@ -87,7 +89,6 @@ def test_keys_that_are_about_nothing() -> None:
     assert "0 layers replaced" in str(report)
 
 
-@pytest.mark.one_backend
 def test_rules_that_are_none() -> None:
     model = None
 
@@ -163,7 +164,6 @@ def test_wrappers_with_weights_of_their_own() -> None:
     assert "has weights that belong to 'inside', which is to be replaced" in found
 
 
-@pytest.mark.one_backend
 def test_words_that_are_no_rules() -> None:
     assert "has nothing to do" in refusal(ArgumentError, lambda: written_rules())
     assert "rule 'Conv2D': is no pair" in refusal(ArgumentError, lambda: written_rules(["Conv2D"]))

@@ -65,6 +65,7 @@ def test_padding_reads_what_lies_beyond_the_edges() -> None:
     )
 
 
+@pytest.mark.one_backend
 def test_arguments_of_drop_ins() -> None:
     model = sequential()
     rule = {"body/*": DropIn(padding_mode="edge"), re.compile("^st"): DropIn(padding_value=2.0)}
@@ -81,6 +82,7 @@ def test_arguments_of_drop_ins() -> None:
     }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("settings", MOTIFS, ids=str)
 @pytest.mark.parametrize("size", [8, 9])
 def test_a_blur_of_one_tap_changes_nothing(size: int, settings: dict[str, Any]) -> None:
@@ -123,6 +125,7 @@ def test_a_blur_is_behind_the_activation() -> None:
     assert differ(behind, new)
 
 
+@pytest.mark.one_backend
 def test_where_a_blur_goes() -> None:
     inputs = keras.Input((8, 8, 3))
     own = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="own")(inputs)
@@ -143,6 +146,7 @@ def test_where_a_blur_goes() -> None:
     assert change.macs == (4 * 4 * 3 * 4, 4 * 4 * 3 * 4 + 4 * 4 * 3)
 
 
+@pytest.mark.one_backend
 def test_a_blur_where_sizes_are_open() -> None:
     inputs = keras.Input((None, None, 3))
     strided = layers.Conv2D(4, 3, strides=2, padding="same", name="strided")(inputs)
@@ -164,6 +168,7 @@ def low_rank_kernel(shape: tuple[int, ...], rank: int, method: str) -> Any:
     return np.einsum("...pq,ip,oq->...io", core, *sides)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("method", ["tucker", "cp"])
 @pytest.mark.parametrize(
     ("rank", "data_format"),
@@ -189,6 +194,7 @@ def test_a_kernel_of_low_rank_is_kept_exactly(method: Any, rank: int, data_forma
     assert re.fullmatch(r"kernel off by 0\.0\d% of its norm", change.note)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("method", ["tucker", "cp"])
 def test_a_larger_rank_is_nearer(method: Any) -> None:
     """The report has the error of the kernel, which falls with the rank, and of the outputs."""
@@ -208,6 +214,7 @@ def test_a_larger_rank_is_nearer(method: Any) -> None:
     assert apart[0] > apart[2]
 
 
+@pytest.mark.one_backend
 def test_what_has_no_low_rank() -> None:
     model = chain(
         layers.Conv2D(6, 1, name="point"),
@@ -229,6 +236,7 @@ def test_what_has_no_low_rank() -> None:
     assert dict(report.kept)["small"] == "would have 148 kernel entries instead of 108"
 
 
+@pytest.mark.one_backend
 def test_a_transformed_kernel_is_decomposed_as_it_is_used() -> None:
     model = chain(cs.layers.StandardizedConv2D(12, 3, name="standard"), channels=12)
     full, _ = cs.models.convert(model, LowRank("tucker", rank=(6, 12)))
@@ -278,6 +286,7 @@ def test_group_norm_behind_standardised_kernels() -> None:
     )
 
 
+@pytest.mark.one_backend
 def test_rules_one_after_the_other() -> None:
     model = two_streams()
     new, report = cs.models.convert(
@@ -295,6 +304,7 @@ def test_rules_one_after_the_other() -> None:
     assert report.parameters[1] == new.count_params() < report.parameters[0]
 
 
+@pytest.mark.one_backend
 def test_a_function_of_the_layer() -> None:
     def wider(layer: Any) -> Any:
         if layer.name == "inner":
@@ -316,6 +326,7 @@ def test_a_function_of_the_layer() -> None:
     assert {c.name for c in report.changes} == {"stem", "body/inner"}
 
 
+@pytest.mark.one_backend
 def test_weights_that_have_no_place_are_reported() -> None:
     model = chain(layers.Conv2D(4, 3, name="only"))
     _, report = cs.models.convert(
@@ -326,6 +337,7 @@ def test_weights_that_have_no_place_are_reported() -> None:
     assert report.notes[0].startswith("the models couldn't be compared on these inputs: ")
 
 
+@pytest.mark.one_backend
 def test_a_rule_of_ones_own() -> None:
     class Halved(Rule):
         def outcome(self, site: Site) -> Any:
@@ -344,6 +356,7 @@ def test_a_rule_of_ones_own() -> None:
     assert (report.changes[0].note, report.kept) == ("half", (("b", "has one tap"),))
 
 
+@pytest.mark.one_backend
 def test_names_that_are_taken() -> None:
     inputs = keras.Input((8, 8, 2))
     x = layers.Conv2D(2, 3, strides=2, name="c")(inputs)
@@ -352,6 +365,7 @@ def test_names_that_are_taken() -> None:
     assert [layer.name for layer in new.layers[1:]] == ["c", "c_blur_1", "c_blur"]
 
 
+@pytest.mark.one_backend
 def test_the_report_as_text() -> None:
     model = chain(layers.Conv2D(4, 3, name="only"), layers.Conv2D(4, 1, name="point"))
     _, report = cs.models.convert(model, {"only": DropIn(), "point": LowRank("cp", rank=2)})

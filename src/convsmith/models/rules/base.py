@@ -45,8 +45,6 @@ class Kept:
     """The reason why a layer that a rule is about stays as it is."""
 
     reason: str
-    fits: bool = False
-    """Whether it already is what the rule makes."""
 
 
 Outcome = Sequence[Swap] | Kept | None

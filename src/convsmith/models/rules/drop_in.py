@@ -54,7 +54,7 @@ class DropIn(Rule):
             return Kept(f"{type(layer).__name__} is a class of its own, made from Keras's")
         new = remade(layer, target, **self.arguments)
         if target is type(layer) and new.get_config() == layer.get_config():
-            return Kept("is such a layer already", fits=True)
+            return Kept("is such a layer already")
         return [Swap(site, (Part(new, weights_of(layer)),), self._told())]
 
     def _told(self) -> str:
@@ -109,7 +109,7 @@ class ToClass(Rule):
         """Return the layer of the class, where it's of the same kind."""
         layer = site.layer
         if type(layer) is self.target:
-            return Kept(f"is a {self.target.__name__} already", fits=True)
+            return Kept(f"is a {self.target.__name__} already")
         kind = family(self.target)
         if (kind is not None and family(type(layer)) is not kind) or isinstance(layer, keras.Model):
             return None
