@@ -22,7 +22,16 @@ MODULES = (
     "dtypes",
     "errors",
 )
-PACKAGES = ("images", "kernels", "layers", "models", "planner", "testing", "transforms")
+PACKAGES = (
+    "images",
+    "kernels",
+    "layers",
+    "models",
+    "models.rules",
+    "planner",
+    "testing",
+    "transforms",
+)
 
 
 def modules() -> Iterator[str]:

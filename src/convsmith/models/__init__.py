@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convsmith.models import rules
     from convsmith.models.converting import convert
     from convsmith.models.explaining import explain
     from convsmith.models.exporting import export
@@ -18,10 +19,12 @@ _FUNCTIONS = {
     "fold": "convsmith.models.folding",
 }
 
-__all__ = ["convert", "explain", "export", "fold"]
+__all__ = ["convert", "explain", "export", "fold", "rules"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "rules":
+        return import_module("convsmith.models.rules")
     if name not in _FUNCTIONS:
         raise AttributeError(f"module 'convsmith.models' has no attribute {name!r}")
     value = getattr(import_module(_FUNCTIONS[name]), name)
