@@ -16,7 +16,7 @@ L = cs.layers
 
 CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "conv": (lambda: keras_layers.Conv2D(8, 3), (2, 9, 8, 3)),
-    "strided": (lambda: keras_layers.Conv2D(8, (3, 2), strides=(2, 3), padding="same"), (1, 9, 8, 3)),
+    "strided": (lambda: keras_layers.Conv2D(8, (3, 2), (2, 3), padding="same"), (1, 9, 8, 3)),
     "dilated": (lambda: keras_layers.Conv2D(4, 3, dilation_rate=2), (1, 9, 8, 3)),
     "grouped": (lambda: keras_layers.Conv2D(8, 3, groups=4), (1, 9, 8, 4)),
     "conv 1d": (lambda: keras_layers.Conv1D(5, 4, padding="causal"), (2, 9, 3)),
@@ -24,7 +24,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "depthwise": (lambda: keras_layers.DepthwiseConv2D(3, depth_multiplier=2), (2, 9, 8, 3)),
     "depthwise 1d": (lambda: keras_layers.DepthwiseConv1D(3, strides=2), (1, 9, 4)),
     "separable": (lambda: keras_layers.SeparableConv2D(6, 3, depth_multiplier=2), (1, 9, 8, 3)),
-    "transposed": (lambda: keras_layers.Conv2DTranspose(4, 4, strides=2, padding="same"), (1, 5, 6, 3)),
+    "transposed": (lambda: keras_layers.Conv2DTranspose(4, 4, 2, padding="same"), (1, 5, 6, 3)),
     "transposed 1d": (lambda: keras_layers.Conv1DTranspose(4, 3, strides=3), (2, 5, 3)),
     "dense": (lambda: keras_layers.Dense(7), (3, 5)),
     "dense on space": (lambda: keras_layers.Dense(7), (3, 4, 6, 5)),

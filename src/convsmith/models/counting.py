@@ -13,7 +13,8 @@ from convsmith.layers.pattern import PatternConv
 from convsmith.layers.windowed import Windowed
 from convsmith.lowerings.backend import current
 
-Shape = Sequence[int | None]
+Shape = tuple[Any, ...]
+"""Sizes, None where one isn't known."""
 
 _layers: Any = keras.layers
 CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
@@ -73,8 +74,8 @@ def macs(layer: Any, input_shape: Any, output_shape: Any) -> int | None:
     """
     shapes = _several(input_shape)
     outputs = _several(output_shape)
-    first = tuple(shapes[0]) if shapes else ()
-    result = tuple(outputs[0]) if outputs else ()
+    first: Shape = shapes[0] if shapes else ()
+    result: Shape = outputs[0] if outputs else ()
     if isinstance(layer, Windowed | PatternConv):
         return _recorded(layer, shapes)
     if any(None in shape[1:] for shape in shapes):
@@ -89,7 +90,7 @@ def macs(layer: Any, input_shape: Any, output_shape: Any) -> int | None:
     if isinstance(layer, _layers.MultiHeadAttention):
         return batch * _attention(layer, shapes)
     if isinstance(layer, _layers.Attention):
-        query, value = first, tuple(shapes[1])
+        query, value = first, shapes[1]
         return batch * query[1] * value[1] * (query[-1] + value[-1])
     if type(layer) in _GATES:
         return batch * first[1] * _GATES[type(layer)] * layer.units * (first[-1] + layer.units)
@@ -124,7 +125,7 @@ def _several(shape: Any) -> list[Shape]:
     return [s for one in shape for s in _several(one)]
 
 
-def _convolution(layer: Any, shape: Sequence[Any], result: Sequence[Any]) -> int:
+def _convolution(layer: Any, shape: Shape, result: Shape) -> int:
     """Return the multiply-adds of one of Keras's convolutions for one sample."""
     last = layer.data_format == "channels_last"
     channels = shape[-1 if last else 1]
@@ -141,7 +142,7 @@ def _convolution(layer: Any, shape: Sequence[Any], result: Sequence[Any]) -> int
     return written * taps * channels // layer.groups * layer.filters
 
 
-def _einsum_dense(layer: Any, shape: Sequence[Any]) -> int:
+def _einsum_dense(layer: Any, shape: Shape) -> int:
     """Return the product of the sizes of all letters but the batch, and of all axes of ``...``."""
     sides, _ = layer.equation.replace(" ", "").split("->")
     inputs, kernel = sides.split(",")
@@ -157,9 +158,9 @@ def _einsum_dense(layer: Any, shape: Sequence[Any]) -> int:
 
 def _attention(layer: Any, shapes: Sequence[Shape]) -> int:
     """Return the multiply-adds of projections, scores and weighted sums for one sample."""
-    query, value = (tuple(shapes[0]), tuple(shapes[min(1, len(shapes) - 1)]))
-    key = tuple(shapes[2]) if len(shapes) > 2 else value
-    asked, held = prod(n or 1 for n in query[1:-1]), prod(n or 1 for n in value[1:-1])
+    query, value = shapes[0], shapes[min(1, len(shapes) - 1)]
+    key = shapes[2] if len(shapes) > 2 else value
+    asked, held = prod(query[1:-1]), prod(value[1:-1])
     config = layer.get_config()
     heads, wide = config["num_heads"], config["key_dim"]
     deep = config["value_dim"] or wide
