@@ -10,6 +10,7 @@ import keras
 
 from convsmith.models.graph import Step
 from convsmith.models.receptive import ALL, Field
+from convsmith.notation import Group, Leading, One
 from convsmith.problem import Problem, SizedWindow
 
 _layers: Any = keras.layers
@@ -52,12 +53,13 @@ _GLOBAL = tuple(
 _PADDING = (_layers.ZeroPadding1D, _layers.ZeroPadding2D, _layers.ZeroPadding3D)
 _CROPPING = (_layers.Cropping1D, _layers.Cropping2D, _layers.Cropping3D)
 _UPSAMPLING = (_layers.UpSampling1D, _layers.UpSampling2D, _layers.UpSampling3D)
-_POINTWISE_OPERATIONS = frozenset(
-    "Absolute Add Cast Clip Divide Elu Exp Gelu HardSigmoid HardSilu HardSwish LeakyRelu Log "
-    "Maximum Minimum Multiply Negative Power Relu Relu6 Rsqrt Selu Sigmoid Silu Softplus Softsign "
-    "Sqrt Square Subtract Swish Tanh TrueDivide".split()
-)
-_REDUCTIONS = frozenset("Amax Amin Any All Max Mean Min Prod Std Sum Var".split())
+_POINTWISE_OPERATIONS = """
+    Absolute Add Cast Clip Divide Elu Exp Gelu HardSigmoid HardSilu HardSwish LeakyRelu Log
+    Maximum Minimum Multiply Negative Power Relu Relu6 Rsqrt Selu Sigmoid Silu Softplus Softsign
+    Sqrt Square Subtract Swish Tanh TrueDivide
+"""
+_POINTWISE_NAMES = frozenset(_POINTWISE_OPERATIONS.split())
+_REDUCTIONS = ("Amax", "Amin", "Any", "All", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var")
 
 
 def of_inputs(shapes: Sequence[tuple[Any, ...]]) -> list[Fields]:
@@ -84,17 +86,35 @@ def through(step: Step, problems: Sequence[Problem], given: Sequence[Fields]) ->
 
 
 def _convolved(problem: Problem, given: Sequence[Fields]) -> Fields:
-    sides = zip(given, problem.operands, problem.spec.operands, strict=False)
-    moves = [_read(problem, side, len(spec)) for _, side, spec in sides]
-    return _union([_moved(fields, move) for fields, move in zip(given, moves, strict=True)])
+    spec, output = problem.spec, _places(problem.spec.output, problem.output, problem.output_shape)
+    made: list[Fields] = []
+    for number, fields in enumerate(given):
+        side = _places(spec.operands[number], problem.operands[number], problem.shapes[number])
+        made.append(_moved(fields, _read(side, output)))
+    return _union(made)
 
 
-def _read(problem: Problem, side: Sequence[Any], axes: int) -> Callable[[Field], Field]:
+def _places(items: Sequence[Any], side: Sequence[Any], shape: Sequence[Any]) -> dict[int, Any]:
+    """Return the place of each axis that has one to itself."""
+    found: dict[int, Any] = {}
+    axis = start = 0
+    for item in items:
+        if isinstance(item, Leading):
+            several = len(shape) - len(items) + 1
+            found.update((axis + i, side[start + i]) for i in range(several))
+            axis, start = axis + several, start + several
+            continue
+        count = 0 if isinstance(item, One) else len(item.names) if isinstance(item, Group) else 1
+        if count == 1:
+            found[axis] = side[start]
+        axis, start = axis + 1, start + count
+    return found
+
+
+def _read(places: dict[int, Any], output: dict[int, Any]) -> Callable[[Field], Field]:
     """Return what becomes of the fields along the axes of one operand."""
-    places = dict(enumerate(side)) if len(side) == axes else {}
     written = {
-        p.position if isinstance(p, SizedWindow) else p: (axis, p)
-        for axis, p in enumerate(problem.output)
+        p.position if isinstance(p, SizedWindow) else p: (axis, p) for axis, p in output.items()
     }
 
     def move(field: Field) -> Field:
@@ -139,7 +159,7 @@ def _other(step: Step, given: Sequence[Fields]) -> Fields:
     layer = step.operation
     name = type(layer).__name__
     operation = not isinstance(layer, _layers.Layer)
-    if isinstance(layer, _POINTWISE) or (operation and name in _POINTWISE_OPERATIONS):
+    if isinstance(layer, _POINTWISE) or (operation and name in _POINTWISE_NAMES):
         return _pointwise(step, given)
     if isinstance(layer, _layers.Concatenate) or (operation and name == "Concatenate"):
         rank = len(step.output_shapes[0])
@@ -151,7 +171,7 @@ def _other(step: Step, given: Sequence[Fields]) -> Fields:
     if not given:
         return {}
     move = _single(layer, step) or (_operation(layer, step) if operation else None)
-    return {key: None for key in given[0]} if move is None else _moved(given[0], move)
+    return dict.fromkeys(given[0]) if move is None else _moved(given[0], move)
 
 
 def _pointwise(step: Step, given: Sequence[Fields]) -> Fields:

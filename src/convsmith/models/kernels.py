@@ -9,11 +9,20 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from convsmith.layers.conv import Convolution
+from convsmith.layers.depthwise import DepthwiseConvolution
 from convsmith.layers.fixed import FixedConvolution
+from convsmith.layers.separable import SeparableConvolution
+from convsmith.layers.windowed import OneKernel
 from convsmith.models import counting
 from convsmith.models.graph import Step
 
 ops: Any = keras.ops
+
+DENSE = (*counting.CONVOLUTIONS, Convolution)
+EACH = (*counting.DEPTHWISE, DepthwiseConvolution)
+APART = (*counting.SEPARABLE, SeparableConvolution)
+WRITING = counting.TRANSPOSED
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +46,22 @@ class Kernel:
 def of_step(step: Step) -> Kernel | None:
     """Return the kernel that a layer convolves with, after its transforms, if it has one."""
     layer = step.operation
-    depthwise = (*counting.DEPTHWISE, keras.layers.DepthwiseConv2D.__base__)
-    kinds = (*counting.CONVOLUTIONS, *counting.TRANSPOSED, *counting.SEPARABLE, *depthwise)
     if isinstance(layer, FixedConvolution):
         values = _array(layer.kernel)
         rank = layer.spatial_rank
         # One filter, a bank, or channels mixed.
         return Kernel(values, rank, (values.ndim - 1,) if values.ndim > rank else ())
-    if not isinstance(layer, kinds) or not layer.built:
+    if not isinstance(layer, (*DENSE, *EACH, *APART, *WRITING)) or not layer.built:
         return None
     rank = len(layer.kernel_size)
-    if isinstance(layer, counting.SEPARABLE) or hasattr(layer, "depthwise_kernel"):
-        name = "effective_depthwise_kernel"
-        values = getattr(layer, name) if hasattr(layer, name) else layer.depthwise_kernel
+    if isinstance(layer, APART):
+        own = isinstance(layer, SeparableConvolution)
+        values = layer.effective_depthwise_kernel if own else layer.depthwise_kernel
         return Kernel(_array(values), rank, (rank, rank + 1))
-    values = layer.effective_kernel if hasattr(layer, "effective_kernel") else layer.kernel
-    if isinstance(layer, depthwise):
+    values = layer.effective_kernel if isinstance(layer, OneKernel) else layer.kernel
+    if isinstance(layer, EACH):
         return Kernel(_array(values), rank, (rank, rank + 1))
-    if isinstance(layer, counting.TRANSPOSED):
-        return Kernel(_array(values), rank, (rank,))
-    return Kernel(_array(values), rank, (rank + 1,))
+    return Kernel(_array(values), rank, (rank if isinstance(layer, WRITING) else rank + 1,))
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -18,8 +18,11 @@ from convsmith.problem import Problem, SizedWindow
 SLOWER_UNDER_XLA = 4.0
 """From here on a path is said to fall off XLA: estimates err by less."""
 
-WORTH_A_WARNING_MICROSECONDS = 50.0
+WORTH_A_WARNING_MICROSECONDS = 1000.0
 """What is faster than this needn't be faster still."""
+
+AXES = "{axes}"
+"""Stands for the axes that a warning is for, which are named once all are known."""
 
 
 class Warning(NamedTuple):
@@ -41,73 +44,77 @@ def of_step(
         kernel: its weights, if they make up a kernel.
         calls: of `convsmith.conv`, which can be planned in other modes too.
     """
-    found: dict[Warning, None] = {}
-    for problem in [plan.problem for plan in plans]:
-        # Windows of a layer's first operand are those that look at its input.
-        for window in _read(problem):
-            found |= dict.fromkeys(_of_reading(window))
-        for window in problem.output_windows:
-            found |= dict.fromkeys(_of_writing(window))
-    found |= dict.fromkeys(_of_kernel(kernel))
-    found |= dict.fromkeys(_of_xla(step, calls))
-    return tuple(found)
+    found = [*of_windows([plan.problem for plan in plans]), *_of_kernel(kernel)]
+    return tuple(dict.fromkeys([*found, *_of_xla(step, calls)]))
 
 
-def _read(problem: Problem) -> list[SizedWindow]:
-    return [p for p in problem.operands[0] if isinstance(p, SizedWindow)]
+def of_windows(problems: Sequence[Problem]) -> tuple[Warning, ...]:
+    """Return the warnings that the windows of convolutions give cause to."""
+    found: dict[Warning, list[str]] = {}
+    for problem in problems:
+        # The windows of the first operand are those that look at a layer's input.
+        read = [place for place in problem.operands[0] if isinstance(place, SizedWindow)]
+        for window, of_window in (
+            *((w, _of_reading) for w in read),
+            *((w, _of_writing) for w in problem.output_windows),
+        ):
+            for warning in of_window(window):
+                axes = found.setdefault(warning, [])
+                axes += [] if window.position in axes else [window.position]
+    return tuple(
+        Warning(*(text.replace(AXES, _listed(axes)) for text in warning))
+        for warning, axes in found.items()
+    )
 
 
 def _of_reading(window: SizedWindow) -> Iterator[Warning]:
     if window.taps is None:
         return
-    axis, taps, size = window.position, window.taps, window.size
-    stride, dilation = window.stride, window.dilation
+    taps, size, stride, dilation = window.taps, window.size, window.stride, window.dilation
     reach = geometry.effective_kernel_size(taps, dilation)
     if size is not None and reach > size:
-        dilated = f" (dilated to {reach})" if dilation > 1 else ""
+        dilated = f" that reach over {reach}" if dilation > 1 else ""
         yield Warning(
             "kernel larger than input",
-            f"along {axis} the kernel has {taps} taps{dilated} and the input {size} entries: "
-            "some taps see only what lies beyond the edges",
-            f"kernel_size of at most {(size - 1) // dilation + 1} along {axis}, or less striding "
-            "before",
+            f"along {AXES} the kernel has {taps} taps{dilated} and the input {size} entries: some "
+            "taps see only what lies beyond the edges",
+            f"kernel_size of at most {max((size - 1) // dilation + 1, 1)} along {AXES}, or less "
+            "striding before",
         )
     unread = stride - len({dilation * k % stride for k in range(taps)})
     if unread and window.positions != 1:
         yield Warning(
             "skipped inputs",
-            f"along {axis} a stride of {stride} with {_taps(taps, dilation)} never reads "
-            f"{unread} of every {stride} entries",
-            f"a kernel of at least {stride} undilated taps along {axis}, or "
-            "convsmith.layers.BlurPool before it and a stride of 1",
+            f"along {AXES} a stride of {stride} with {_taps(taps, dilation)} never reads {unread} "
+            f"of every {stride} entries",
+            f"a kernel of at least {stride} undilated taps along {AXES}, or a blur before it, "
+            "such as convsmith.layers.BlurPool2D",
         )
     low, high = window.pads
     if window.padding in ("same", "same_lower") and taps % 2 == 0 and low != high:
-        where = "unknown" if None in (low, high) else f"{low} before and {high} behind"
         yield Warning(
             "shift",
-            f"along {axis} padding='{window.padding}' with an even kernel of {taps} pads {where}: "
-            "the result is shifted by half an entry",
-            f"kernel_size={taps - 1} or {taps + 1} along {axis}",
+            f"along {AXES} padding='{window.padding}' with an even kernel of {taps} pads {low} "
+            f"before and {high} behind: the result is shifted by half an entry",
+            f"kernel_size={taps + 1} along {AXES}",
         )
 
 
 def _of_writing(window: SizedWindow) -> Iterator[Warning]:
     if window.taps is None or window.stride == 1:
         return
-    axis, taps, stride = window.position, window.taps, window.stride
+    taps, stride = window.taps, window.stride
     written = Counter(window.dilation * k % stride for k in range(taps))
     counts = [written[place] for place in range(stride)]
     if len(set(counts)) == 1:
         return
-    better = -(-taps // stride) * stride
     yield Warning(
         "checkerboard",
-        f"along {axis} a stride of {stride} with {_taps(taps, window.dilation)} writes neighbours "
-        f"{' and '.join(map(str, sorted(set(counts))))} times: checkerboard patterns",
-        f"kernel_size={better} along {axis}"
+        f"along {AXES} a stride of {stride} with {_taps(taps, window.dilation)} writes "
+        f"neighbours {' and '.join(map(str, sorted(set(counts))))} times: checkerboard patterns",
+        f"kernel_size={-(-taps // stride) * stride} along {AXES}"
         + (" without dilation" if window.dilation > 1 else "")
-        + ", or keras.layers.UpSampling before a convolution",
+        + ", or keras.layers.UpSampling2D before a convolution",
     )
 
 
@@ -155,3 +162,8 @@ def _of_xla(step: Step, calls: Sequence[Any]) -> Iterator[Warning]:
 def _taps(taps: int, dilation: int) -> str:
     text = "1 tap" if taps == 1 else f"{taps} taps"
     return f"{text} and a dilation of {dilation}" if dilation > 1 else text
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
