@@ -28,7 +28,7 @@ def test_import_loads_no_framework(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "predict", "info", "filter", "kernels", "kernels show"]
+    "command", ["", "train", "predict", "info", "filter", "kernels", "kernels show", "explain"]
 )
 def test_help_loads_no_framework(command: str) -> None:
     code = f"""

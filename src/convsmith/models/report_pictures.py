@@ -21,7 +21,7 @@ MOST_FILTERS = 24
 PIXELS = 120
 """The longer side of a picture of a receptive field."""
 
-RED, BLUE, GAP = (200, 80, 45), (47, 111, 159), (255, 255, 255)
+RED, BLUE, GAP = (200, 80, 45), (47, 111, 159), (223, 229, 234)
 
 
 def filters(kernel: Kernel) -> tuple[NDArray[np.float64], int]:
@@ -110,7 +110,7 @@ class _Span(NamedTuple):
 
 
 def _span(one: AxisField) -> _Span | None:
-        if one.extent is None or one.size is None:
+    if one.extent is None or one.size is None:
         return None
     if one.sees_all or one.offset is None or not one.stride:
         start = 0.0 if one.sees_all else (one.extent - one.size) / 2

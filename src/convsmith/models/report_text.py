@@ -7,6 +7,7 @@ from io import StringIO
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -33,7 +34,7 @@ COLUMNS = (
     _Column("MACs", lambda r: amount(r.macs), True, 0),
     _Column("share", lambda r: percent(r.share), True, 0),
     _Column("bytes", lambda r: amount(r.bytes, "B"), True, 120),
-    _Column("FLOP/B", lambda r: "?" if r.intensity is None else f"{r.intensity:.3g}", True, 100),
+    _Column("FLOP/B", lambda r: intensity_text(r), True, 100),
     _Column("field", lambda r: field_text(r.receptive_field), True, 80),
     _Column("effective", lambda r: effective_text(r.receptive_field), True, 100),
     _Column("lowering", lambda r: r.lowering, False, 100),
@@ -53,13 +54,13 @@ def text(explanation: Explanation) -> str:
     if patterns:
         console.print("\npatterns")
     for pattern, names in patterns.items():
-        console.print(Text(f"  {pattern}   ({_named(names)})"))
+        console.print(_indented(f"{pattern}   ({_named(names)})", 2))
     warnings = _grouped((w, name) for name, w in one.warnings)
     if warnings:
         console.print("\nwarnings")
     for warning, names in warnings.items():
-        console.print(Text(f"  {warning.kind} ({_named(names)}): {warning.problem}."))
-        console.print(Text(f"    Try: {warning.fix}."))
+        console.print(_indented(f"{warning.kind} ({_named(names)}): {warning.problem}.", 2))
+        console.print(_indented(f"Try: {warning.fix}.", 4))
     if one.uncounted:
         console.print(Text(f"\nmultiply-adds unknown: {_named(list(one.uncounted))}"))
     if len(one.layers) == 1:
@@ -102,6 +103,13 @@ def percent(share: float | None) -> str:
     if share is None:
         return "?"
     return f"{100 * share:.1f} %" if share else ""
+
+
+def intensity_text(report: LayerReport) -> str:
+    """Return the arithmetic intensity: ``?`` if it's unknown, nothing without multiply-adds."""
+    if report.macs == 0:
+        return ""
+    return "?" if report.intensity is None else f"{report.intensity:.3g}"
 
 
 def field_text(fields: Iterable[AxisField]) -> str:
@@ -173,6 +181,10 @@ def _grouped(pairs: Iterable[tuple[object, str]]) -> dict:
 def _named(names: list[str]) -> str:
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _indented(line: str, by: int) -> Padding:
+    return Padding(Text(line), (0, 0, 0, by), expand=False)
 
 
 def _console() -> Console:
