@@ -215,7 +215,7 @@ def _called(subject: Any, input_shape: Any) -> Any:
         raise
     except Exception as error:
         raise _unfit(subject, shapes, error) from error
-    if getattr(copy, "inputs", None):
+    if isinstance(copy, keras.Model) and getattr(copy, "inputs", None):
         return copy
     return keras.Model(inputs, outputs, name=subject.name)
 
@@ -402,14 +402,7 @@ def _whole(
 ) -> Explanation:
     """Return all reports with what only the whole model tells: shares, and which axes are space."""
     total = sum(r.macs or 0 for r in reports)
-    # An axis along which no window ever moves is one of channels: each position sees all of it.
-    space = {
-        (one.input, one.axis)
-        for r in reports
-        if r.patterns
-        for one in r.receptive_field
-        if not one.sees_all
-    }
+    space = _space([f for r in reports if r.patterns for f in r.receptive_field])
     made = [
         replace(
             r,
@@ -421,3 +414,11 @@ def _whole(
     ]
     target = current()
     return Explanation(name, target.NAME, target.device(), mode, tuple(shapes), tuple(made))
+
+
+def _space(found: list[AxisField]) -> set[tuple[int, int]]:
+    """Return the axes along which windows move; the others are those of channels."""
+    moved = [f for f in found if f.size is not None and not f.sees_all]
+    # A pooling sees channel after channel as an axis of its own.
+    wide = [f for f in moved if (f.size, f.stride, f.offset) != (1, 1.0, 0)]
+    return {(f.input, f.axis) for f in wide or moved}

@@ -21,7 +21,7 @@ STYLE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);
  font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}
+main{max-width:1320px;margin:0 auto;padding:32px 24px 64px}
 h1{font-size:28px;margin:0 0 2px;overflow-wrap:anywhere}
 h2{font-size:18px;margin:36px 0 12px}
 h3{font-size:15px;margin:0;overflow-wrap:anywhere}
@@ -32,13 +32,14 @@ h3{font-size:15px;margin:0;overflow-wrap:anywhere}
 .totals div{padding:12px 16px}
 .totals b{display:block;font-size:22px;font-variant-numeric:tabular-nums}
 .list{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:6px 12px;text-align:left;white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
+th,td{padding:5px 10px;text-align:left;white-space:nowrap}
+th:first-child,td:first-child{padding-left:16px}
 th{font-size:12px;color:var(--soft);font-weight:600;border-bottom:1px solid var(--faint)}
 tbody tr+tr td{border-top:1px solid #eef1f3}
 td.n,th.n{text-align:right}
-td.name{font-weight:600;white-space:normal;overflow-wrap:anywhere;min-width:150px}
-td.bar{min-width:130px}
+td.name{font-weight:600;max-width:280px;overflow:hidden;text-overflow:ellipsis}
+td.bar{min-width:120px}
 .bar span{display:inline-block;height:10px;border-radius:2px;background:var(--blue);
  vertical-align:middle;margin-right:8px}
 a{color:inherit}
@@ -53,7 +54,9 @@ a{color:inherit}
 .pictures{display:flex;flex-wrap:wrap;gap:20px;align-items:flex-end;margin-top:12px}
 figure{margin:0}
 figcaption{font-size:12px;color:var(--soft);margin-top:4px}
-.pictures img{display:block;max-width:300px;max-height:150px;image-rendering:pixelated;
+.pictures figure{max-width:300px}
+.pictures figure:last-child{max-width:150px}
+.pictures img{display:block;max-width:100%;max-height:150px;image-rendering:pixelated;
  border:1px solid var(--faint)}
 .rf .input{fill:#fff;stroke:#9aa7b1}
 .rf .field{fill:#2f6f9f;fill-opacity:.25;stroke:#2f6f9f}
@@ -137,7 +140,7 @@ def _table(one: Explanation) -> str:
         width = 70 * (r.share or 0.0) / largest
         bar = f'<span style="width:{width:.1f}px"></span>' if width >= 0.5 else ""
         cells = [
-            f'<td class="name">{name}</td>',
+            f'<td class="name" title="{escape(r.name)}">{name}</td>',
             f"<td>{escape(r.kind)}</td>",
             f"<td>{', '.join(shape_text(s[1:]) for s in r.output_shapes)}</td>",
             f'<td class="n">{amount(r.parameters)}</td>',
@@ -197,8 +200,7 @@ def _pictures(r: LayerReport) -> str:
         )
     svg = report_pictures.field_svg(r.receptive_field)
     if svg:
-        made.append(
-            f"<figure>{svg}<figcaption>what a central position sees of the input</figcaption>"
-            "</figure>"
-        )
+        measured = any(f.effective is not None for f in r.receptive_field)
+        caption = "what a central position sees" + ("; red: effective" if measured else "")
+        made.append(f"<figure>{svg}<figcaption>{caption}</figcaption></figure>")
     return f'<div class="pictures">{"".join(made)}</div>' if made else ""

@@ -21,7 +21,7 @@ MOST_FILTERS = 24
 PIXELS = 120
 """The longer side of a picture of a receptive field."""
 
-RED, BLUE, GAP = (200, 80, 45), (47, 111, 159), (223, 229, 234)
+RED, BLUE, GAP = (200, 80, 45), (47, 111, 159), (170, 180, 189)
 
 
 def filters(kernel: Kernel) -> tuple[NDArray[np.float64], int]:
