@@ -37,7 +37,7 @@ def test_a_model(convsmith: Command, model_file: Path) -> None:
     assert (done.code, done.err) == (0, "")
     for text in (
         "small: input ? x ? x ? x 3",
-        "b (2h+kh) (2w+kw) i, kh kw i o -> b h w o   (first)",
+        "b (2h+kh) (2w+kw) i, kh kw i o -> b h w o   (first, second)",
         "skipped inputs (second): along h and w a stride of 2",
     ):
         assert text in done.out, text

@@ -112,3 +112,74 @@ def test_attention_and_recurrence() -> None:
     assert macs(both, (2, 5, 3), (2, 8)) == 2 * (2 * 5 * 3 * 4 * (3 + 4))
     each = keras_layers.TimeDistributed(keras_layers.Dense(4))
     assert macs(each, (2, 5, 3), (2, 5, 4)) == 2 * 5 * 3 * 4
+
+
+def plain() -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((17, 15, 3)),
+            keras_layers.Conv2D(8, 3, strides=2, padding="same"),
+            keras_layers.BatchNormalization(),
+            keras_layers.Conv2D(8, 3, dilation_rate=2),
+            keras_layers.SeparableConv2D(6, 3, padding="same"),
+            keras_layers.MaxPooling2D(),
+            keras_layers.Flatten(),
+            keras_layers.Dense(5),
+        ]
+    )
+
+
+def branching() -> Any:
+    x = keras.Input((16, 16, 4))
+    y = keras_layers.Conv2D(8, 3, groups=4, padding="same")(x)
+    z = keras_layers.DepthwiseConv2D(5, strides=2, padding="same")(x)
+    z = keras_layers.Conv2DTranspose(8, 4, strides=2, padding="same")(z)
+    y = keras_layers.Add()([y, z])
+    gate = keras_layers.Dense(8)(keras_layers.GlobalAveragePooling2D(keepdims=True)(y))
+    return keras.Model(x, keras_layers.Multiply()([y, gate]))
+
+
+def of_signals() -> Any:
+    x = keras.Input((40, 3))
+    y = keras_layers.Conv1D(4, 5, strides=2, padding="causal")(x)
+    y = keras_layers.Conv1DTranspose(3, 3)(keras_layers.DepthwiseConv1D(3)(y))
+    return keras.Model(x, y)
+
+
+def of_volumes() -> Any:
+    x = keras.Input((6, 7, 8, 2))
+    y = keras_layers.Conv3DTranspose(2, 2, strides=2)(keras_layers.Conv3D(3, 3)(x))
+    return keras.Model(x, y)
+
+
+def mobile() -> Any:
+    return keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=7)
+
+
+NETWORKS = (plain, branching, of_signals, of_volumes, mobile)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the counter is PyTorch's")
+@pytest.mark.parametrize("make", NETWORKS)
+def test_networks_equal_the_counter_of_pytorch(make: Any) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = make()
+    x = keras.ops.ones((2, *model.input_shape[1:]))
+    with FlopCounterMode(display=False) as counter:
+        model(x)
+    explanation = cs.explain(model, tuple(x.shape))
+    assert counter.get_total_flops() == 2 * (explanation.macs or 0)
+    assert explanation.uncounted == ()
+
+
+@pytest.mark.one_backend
+def test_a_published_network_costs_what_was_published() -> None:
+    model = keras.applications.MobileNetV2(weights=None)
+    explanation = cs.explain(model)
+    assert (explanation.macs or 0) / 1e6 == pytest.approx(300.8, abs=0.1)
+    assert explanation.parameters == model.count_params()
+    assert explanation.uncounted == ()
+    # Without the last pooling a position sees more than the picture.
+    field = explanation["out_relu"].receptive_field[0]
+    assert (field.size, field.stride) == (491, 32)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import browser
 import convsmith as cs
 from convsmith.models import report_pictures
 from convsmith.models.report import Explanation
-from models import browser
 
 L: Any = keras.layers
 C = cs.layers

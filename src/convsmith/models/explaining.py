@@ -312,7 +312,7 @@ def _report(
         macs = sum(p.macs for p in plans) if known and plans else None
     else:
         macs = counting.macs(layer, step.input_shapes, step.output_shapes)
-    variables = getattr(layer, "variables", ())
+    variables = getattr(layer, "weights", ())
     new = [v for v in variables if id(v) not in counted]
     counted.update(map(id, variables))
     moved = _bytes(step, variables)

@@ -59,6 +59,8 @@ _POINTWISE_OPERATIONS = """
     Sqrt Square Subtract Swish Tanh TrueDivide
 """
 _POINTWISE_NAMES = frozenset(_POINTWISE_OPERATIONS.split())
+_OF_APPLICATIONS = ("LayerScale", "StochasticDepth")
+"""Layers of `keras.applications` that are nowhere else."""
 _REDUCTIONS = ("Amax", "Amin", "Any", "All", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var")
 
 
@@ -159,7 +161,8 @@ def _other(step: Step, given: Sequence[Fields]) -> Fields:
     layer = step.operation
     name = type(layer).__name__
     operation = not isinstance(layer, _layers.Layer)
-    if isinstance(layer, _POINTWISE) or (operation and name in _POINTWISE_NAMES):
+    known = type(layer).__module__.startswith("keras.") and name in _OF_APPLICATIONS
+    if known or isinstance(layer, _POINTWISE) or (operation and name in _POINTWISE_NAMES):
         return _pointwise(step, given)
     if isinstance(layer, _layers.Concatenate) or (operation and name == "Concatenate"):
         rank = len(step.output_shapes[0])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convsmith import geometry
-from convsmith.models import windows
+from convsmith.models import counting, windows
 from convsmith.models.graph import Step
 from convsmith.models.kernels import Kernel
 from convsmith.planner import Plan
@@ -143,7 +143,9 @@ def _of_xla(step: Step, calls: Sequence[Any]) -> Iterator[Warning]:
             "of a model that holds it",
             "a layer that XLA can compile, or this one in a model of its own",
         )
-    if windows.is_own(step) or isinstance(layer, windows.POOLING):
+    # Dense convolutions are what XLA is good at: estimates that say otherwise err.
+    apart = isinstance(layer, (*counting.DEPTHWISE, *counting.SEPARABLE))
+    if windows.is_own(step) or not (apart or getattr(layer, "groups", 1) > 1):
         return
     for plan in [call(mode) for call in calls]:
         native = windows.native_microseconds(plan)
