@@ -58,7 +58,7 @@ def shared() -> Any:
     return positive(keras.Model(x, twice(twice(x))))
 
 
-GROWING = "b (2h+kh) (w+2kw) i, kh i r, kw r o -> b h w o"
+GROWING = "b (2h+kh) (3w+kw) i, kh i r, kw r o -> b h w o"
 
 MODELS: dict[str, Callable[[], Any]] = {
     "chain": lambda: sequence(
@@ -84,10 +84,10 @@ MODELS: dict[str, Callable[[], Any]] = {
     "grouped": lambda: sequence((16, 4), C.Conv1D(4, 3, groups=2)),
     "ours": lambda: sequence(
         (28, 24, 2),
-        C.Conv2D(2, 3, strides=2, dilation_rate=2, padding=((1, 2), (0, 1))),
+        C.Conv2D(2, 3, strides=(3, 2), padding=((1, 2), (0, 1))),
         C.FixedConv2D(np.ones((2, 3)), padding="full"),
     ),
-    "local": lambda: sequence((28, 2), C.BlurPool1D(2, 4), C.LocallyConnected1D(2, 3)),
+    "local": lambda: sequence((28, 2), C.Conv1D(2, 4, strides=2), C.LocallyConnected1D(2, 3)),
     "ours transposed": lambda: sequence((9, 2), C.Conv1DTranspose(2, 3, strides=3, groups=2)),
     "pattern": lambda: sequence((16, 14, 2), C.PatternConv(GROWING, kh=3, kw=2, r=2, o=3)),
     "flipped": lambda: sequence(

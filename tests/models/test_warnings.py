@@ -159,8 +159,8 @@ def test_layers_that_fall_off_xla() -> None:
 @pytest.mark.skipif(not XLA, reason="PyTorch has no XLA")
 def test_layers_that_xla_cannot_compile() -> None:
     class Slow(L.Layer):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
             self.supports_jit = False
 
         def call(self, inputs: Any) -> Any:
