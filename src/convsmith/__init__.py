@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         testing,
         transforms,
     )
-    from convsmith.engine import conv, explain, plan
+    from convsmith.engine import conv, plan
     from convsmith.kernels import as_kernel
+    from convsmith.models.explaining import explain
     from convsmith.planner import wisdom
     from convsmith.tuning import tune
 
@@ -49,7 +50,7 @@ _MODULES = (
 _FUNCTIONS = {
     "conv": "convsmith.engine",
     "plan": "convsmith.engine",
-    "explain": "convsmith.engine",
+    "explain": "convsmith.models.explaining",
     "tune": "convsmith.tuning",
     "wisdom": "convsmith.planner",
     "as_kernel": "convsmith.kernels",

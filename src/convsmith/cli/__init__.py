@@ -9,13 +9,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from convsmith.cli import build, convert, export, filtering, fold, info, kernels, predict, train
+from convsmith.cli import (
+    build,
+    convert,
+    explain,
+    export,
+    filtering,
+    fold,
+    info,
+    kernels,
+    predict,
+    train,
+)
 from convsmith.cli.app import app
 from convsmith.cli.failures import INTERRUPTED, exit_code, interrupted
 
 __all__ = [
     "build",
     "convert",
+    "explain",
     "export",
     "filtering",
     "fold",
