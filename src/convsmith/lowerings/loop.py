@@ -48,7 +48,7 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     names, inner = looped
     backend = current()
     dtype = dtype_name(operands[0])
-    target = Target(backend.NAME, backend.mode(operands), backend.device(), dtype)
+    target = Target(backend.NAME, backend.mode(operands), backend.device(), dtype, backend.spread())
     lowering = _inner_lowering(inner, target)
     assert lowering is not None
     counts = [sizes.of(n) for n in names]
