@@ -111,7 +111,7 @@ class Crew:
                     f"--devices {count}",
                     f"worker {killed[0] + 1} of {count} was killed ({name}), so the run was "
                     "stopped; its finished epochs are kept",
-                    fix="--resume, with as many devices or fewer",
+                    fix="--resume, with any number of --devices",
                 )
             )
         if error is not None:

@@ -68,7 +68,7 @@ class Mirrored(Devices):
 
         batches = self._strategy.distribute_datasets_from_function(shares)
         steps = -(-len(x) // batch_size)
-        return model.fit(batches, steps_per_epoch=steps, verbose=0, **options)
+        return model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0, **options)
 
 
 def _rank() -> Any:
