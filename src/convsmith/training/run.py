@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import math
 import statistics
 import time
 from dataclasses import asdict, dataclass, fields
@@ -206,6 +207,8 @@ def _write(settings: Settings, dataset: datasets.Dataset, trained: dict[str, _Tr
     extras = model_file.Extras(dataset.classes, dataset.light_ground)
     model_file.save(model_path, model, extras)
     notes.append(_compare_reloaded(model_path, model, dataset.x_test[:500]))
+    if settings.devices > 1:
+        notes.append(_describe_traffic(model, settings.devices))
     write_text(history, _to_csv([row for t in trained.values() for row in t.rows]))
     try:
         with replacing(curves) as path:
@@ -236,6 +239,12 @@ def _compare_reloaded(path: Path, model: keras.Model, images: np.ndarray) -> str
             )
         )
     return f"Reloaded {path.name}: the same answers on {len(images)} test images."
+
+
+def _describe_traffic(model: keras.Model, devices: int) -> str:
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    sent = distribution.reduced_bytes(4 * trained, devices)
+    return f"{devices} devices: each sends {sent:,.0f} bytes a step, to sum the gradients."
 
 
 def _summarize(conv: str, trained: _Trained) -> Summary:
