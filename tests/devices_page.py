@@ -29,7 +29,9 @@ def one_device() -> list[float]:
     """Return the losses of each epoch in this process, without any engine."""
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile("\n".join(blocks(MODEL)), str(PAGE), "exec"), names)
-    return names["build"]().fit(names["images"], names["labels"], **names["options"]).history["loss"]
+    return (
+        names["build"]().fit(names["images"], names["labels"], **names["options"]).history["loss"]
+    )
 
 
 def start(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convsmith.distribution import gathered_bytes, reduced_bytes
+from devices_page import PAGE, blocks
 
 pytestmark = pytest.mark.backend_free
 
@@ -39,3 +40,9 @@ def test_a_ring_sums_and_gathers_with_so_many_bytes(count: int) -> None:
         np.testing.assert_allclose(whole, gradients.sum(axis=0))
     assert gathered == gathered_bytes(gradients[0].nbytes, count)
     assert sent // count + gathered == reduced_bytes(gradients[0].nbytes, count)
+
+
+def test_the_numbers_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("What a step costs")
+    exec(compile(code, str(PAGE), "exec"), {})
+    assert f"```text\n{capsys.readouterr().out}```" in PAGE.read_text(encoding="utf-8")

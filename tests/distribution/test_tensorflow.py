@@ -1,4 +1,4 @@
-"""TensorFlow's strategies take the steps of one device; the programs are those of docs/devices.md."""
+"""TensorFlow's strategies take the steps of one device, by the programs of docs/devices.md."""
 
 from __future__ import annotations
 

@@ -133,5 +133,3 @@ def _sum_metrics(model: Any, before: list[torch.Tensor]) -> None:
     sizes = [old.numel() for old in before]
     for variable, old, more in zip(variables, before, grown.split(sizes), strict=True):
         variable.assign(old + more.reshape(old.shape).to(old.dtype))
-
-

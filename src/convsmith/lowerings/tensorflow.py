@@ -61,7 +61,7 @@ def device() -> str:
 
 
 def spread() -> bool:
-    """Return whether the compiler splits calls over several devices: never, strategies give each its own part."""
+    """Return whether the compiler splits calls over devices: never, strategies give each its part."""
     return False
 
 

@@ -81,7 +81,7 @@ def device() -> str:
 
 
 def spread() -> bool:
-    """Return whether the compiler splits calls over several devices: never, each process has its own part."""
+    """Return whether the compiler splits calls over devices: never, each process has its part."""
     return False
 
 
