@@ -124,13 +124,15 @@ def _compute(
     options: tuple[Any, ...],
     sizes: Mapping[str, int],
 ) -> Any:
-    shapes = current().shapes(tensors)
+    backend = current()
+    shapes = backend.shapes(tensors)
     padding, padding_mode, *others = options
     key = (
         pattern,
         shapes,
         tuple([x.dtype for x in tensors]),
         mode,
+        backend.spread(),
         padding if isinstance(padding, (str, int)) else frozen(padding),
         padding_mode if isinstance(padding_mode, str) else frozen(padding_mode),
         *others,
@@ -146,7 +148,7 @@ def _compute(
             made = _new_plan(pattern, list(shapes), dtypes, mode, options, sizes)
         except UnsupportedError:
             # PyTorch leaves sizes open that it knows, such as the taps of a kernel.
-            known = current().known_shapes(tensors)
+            known = backend.known_shapes(tensors)
             if known == shapes:
                 raise
             made, key = _new_plan(pattern, list(known), dtypes, mode, options, sizes), None

@@ -76,5 +76,9 @@ class UnsupportedError(ConvsmithError, NotImplementedError):
     """A lowering, backend or mode that can't do what was asked; the message gives the reason."""
 
 
+class DeviceError(ConvsmithError, RuntimeError):
+    """A device, or the process that works on it, that was lost."""
+
+
 class DataError(ConvsmithError, ValueError):
     """A file or folder that doesn't hold what it should (image, dataset, model)."""

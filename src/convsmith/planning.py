@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from convsmith.dtypes import result_dtype, sum_dtype
@@ -62,7 +63,7 @@ def planned(
         )
     check_dtype(result, problem, given.padding_value)
     backend = current()
-    target = Target(backend.NAME, mode, backend.device(), sums)
+    target = Target(backend.NAME, mode, backend.device(), sums, backend.spread())
     limits: Any = {
         "lowering": given.lowering,
         "max_workspace_bytes": given.max_workspace_bytes,
@@ -71,7 +72,7 @@ def planned(
     native = all(s.lowering == "native" for s in made.steps)
     if native and sums != result and given.accumulate_dtype is None and made.steps:
         # The backends' own convolutions sum half precision in float32 by themselves.
-        target = Target(backend.NAME, mode, backend.device(), result)
+        target = replace(target, dtype=result)
         kept = make_plan(problem, target, dtype=result, compute_dtype=result, **limits)
         if all(s.lowering == "native" for s in kept.steps) and backend.sums_halves_wide(target):
             return kept

@@ -36,6 +36,13 @@ def train(
     epochs: Annotated[int, typer.Option(min=1)] = 5,
     batch_size: Annotated[int, typer.Option(min=1)] = 128,
     backend: BackendOption = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="GPUs, or simulated ones on a CPU, that share each batch; it stays --batch-size.",
+        ),
+    ] = 1,
     precision: Annotated[Precision, typer.Option()] = "float32",
     seed: Annotated[int, typer.Option(min=0, help="Fixes weights, order and dropout.")] = 0,
     folder: Annotated[
@@ -52,7 +59,7 @@ def train(
 ) -> None:
     """Train the digit classifier with a convolution, and beside it with a plain one."""
     folder = folder or Path("runs") / f"{Path(data).stem}-{conv}"
-    settings = Settings(data, conv, epochs, batch_size, precision, seed, folder)
+    settings = Settings(data, conv, epochs, batch_size, precision, seed, folder, devices)
     name = backends.select(backend)
     with out.status(f"Starting {name}"):
         backends.start(debug=debug)
@@ -70,7 +77,8 @@ def train(
 def _print_table(results: Results, backend: str, settings: Settings) -> None:
     table = Table(
         title=f"{settings.data} on {backend}, {settings.precision}, "
-        f"{settings.epochs} epochs, batch {settings.batch_size}",
+        f"{settings.epochs} epochs, batch {settings.batch_size}"
+        + (f", {settings.devices} devices" if settings.devices > 1 else ""),
         title_justify="left",
         title_style="bold",
     )

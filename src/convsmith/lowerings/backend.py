@@ -6,6 +6,7 @@ Each of `tensorflow.py`, `jax.py` and `torch.py` has the same few names:
     is_tensor(x)                 whether x is this backend's tensor
     mode(operands)               "eager" | "graph" | "xla" | "jit" | "compiled"
     device()                     "cpu" | "gpu" | "tpu"
+    spread()                     whether the compiler splits calls over several devices
     shapes(operands)             their shapes, None where a graph leaves a size open
     known_shapes(operands)       the same, with all sizes fixed that can be fixed now
     opaque(function)             the function, hidden from compilers that rewrite Python

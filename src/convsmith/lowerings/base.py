@@ -28,12 +28,16 @@ XLA_MODES = ("xla", "jit")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a plan will run: backend, execution mode, kind of device and dtype of the sums."""
+    """Where a plan will run: backend, execution mode, kind of device and dtype of the sums.
+
+    `spread` says that the compiler splits the computation over several devices.
+    """
 
     backend: str
     mode: str
     device: str
     dtype: str
+    spread: bool = False
 
     @property
     def by_xla(self) -> bool:

@@ -32,6 +32,8 @@ def supports(step: Step, target: Target) -> Support:
     """Sums of products of known sizes on a CPU, in float32 or float64, channels innermost."""
     if target.device != "cpu":
         return Support(False, f"it is compiled for the CPU, not for a {target.device}")
+    if target.spread:
+        return Support(False, "XLA can't split a call of it over devices: each would do all")
     if target.dtype not in library.DTYPES:
         return Support(False, f"it computes float32 and float64, not {target.dtype}")
     if target.mode not in library.DOORS.get(target.backend, ()):

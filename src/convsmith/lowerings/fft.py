@@ -133,6 +133,8 @@ def supports(step: Step, target: Target) -> Support:
     channels = [*form.group, *form.depth, *form.features]
     if any(step.size(p) is None for p in channels if p not in form.shared):
         return Support(False, "the number of channels is open")
+    if target.spread:
+        return Support(True, "XLA gathers on each device what it transforms")
     if not within_direct_error(step):
         return Support(True, "its error may exceed that of adding up all terms")
     return YES

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import keras
 from jax import lax
 from jax.core import Tracer
+from jax.sharding import AxisType, get_abstract_mesh
 
 from convsmith.lowerings.base import YES, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
@@ -55,6 +57,19 @@ def opaque(function: Any) -> Any:
 def device() -> str:
     """Return the kind of the default device."""
     return jax.default_backend()
+
+
+def spread() -> bool:
+    """Return whether XLA splits calls over several devices: by Keras's or by JAX's own mesh."""
+    distribution = keras.distribution.distribution()
+    if distribution is not None and distribution.device_mesh.devices.size > 1:
+        return True
+    mesh = get_abstract_mesh()
+    # What is manual, as under `shard_map`, is each device's own part already.
+    return any(
+        size > 1 and kind != AxisType.Manual
+        for size, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+    )
 
 
 def size(x: Tensor, axis: int) -> int:

@@ -54,7 +54,11 @@ def _lower(
     portable: Callable[..., Any],
 ) -> Any:
     module = context.module_context
-    if module.lowering_parameters.for_export or tuple(module.platforms) != ("cpu",):
+    if (
+        module.lowering_parameters.for_export
+        or tuple(module.platforms) != ("cpu",)
+        or _is_split(module.axis_context)
+    ):
         return mlir.lower_fun(portable, multiple_results=False)(context, one, other)
     _register()
     rule = jax.ffi.ffi_lowering(library.TARGET)
@@ -65,6 +69,16 @@ def _lower(
         program=np.asarray(program, np.int64),
         threads=np.int64(library.threads()),
     )
+
+
+def _is_split(axes: Any) -> bool:
+    """Whether XLA splits the module over devices, which makes each of them run the whole call."""
+    if isinstance(axes, mlir.ShardingContext):
+        return axes.num_devices > 1
+    if isinstance(axes, mlir.SPMDAxisContext):  # Under `shard_map`, each device has its own part.
+        sizes = axes.mesh.shape
+        return any(sizes[name] > 1 for name in sizes if name not in axes.manual_axes)
+    return False
 
 
 direct_p.def_impl(lambda *x, **parameters: jax.jit(partial(direct_p.bind, **parameters))(*x))

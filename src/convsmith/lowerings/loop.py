@@ -48,7 +48,7 @@ def run(step: Step, sizes: Sizes, operands: tuple[Tensor, ...]) -> Tensor:
     names, inner = looped
     backend = current()
     dtype = dtype_name(operands[0])
-    target = Target(backend.NAME, backend.mode(operands), backend.device(), dtype)
+    target = Target(backend.NAME, backend.mode(operands), backend.device(), dtype, backend.spread())
     lowering = _inner_lowering(inner, target)
     assert lowering is not None
     counts = [sizes.of(n) for n in names]
@@ -79,7 +79,11 @@ def _in_front(x: Tensor, side: tuple[Place, ...], names: tuple[str, ...], sizes:
 
 
 def _inner_lowering(inner: Step, target: Target) -> Lowering | None:
-    return next((one for one in INNER if one.supports(inner, target).ok), None)
+    for one in INNER:
+        support = one.supports(inner, target)
+        if support.ok and not (target.spread and support.reason):
+            return one
+    return None
 
 
 def _looped(step: Step) -> tuple[tuple[str, ...], Step] | str:

@@ -49,6 +49,8 @@ def supports(step: Step, target: Target) -> Support:
     most = MOST_COMPILED_TAPS if target.compiled else MOST_TAPS
     if unrolled > most:
         return Support(False, f"{unrolled} taps would be unrolled, more than {most}")
+    if target.spread and arranged.exchanged:
+        return Support(True, "it adds up samples in a loop, and devices have but their own")
     return YES
 
 

@@ -60,6 +60,11 @@ def device() -> str:
     return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
 
 
+def spread() -> bool:
+    """Return whether the compiler splits calls over devices: never, strategies give each its part."""
+    return False
+
+
 def size(x: Tensor, axis: int) -> Any:
     """Return the size of an axis, as a scalar tensor where the graph leaves it open."""
     known = x.shape[axis]

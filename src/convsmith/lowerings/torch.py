@@ -80,6 +80,11 @@ def device() -> str:
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
+def spread() -> bool:
+    """Return whether the compiler splits calls over devices: never, each process has its part."""
+    return False
+
+
 def size(x: Tensor, axis: int) -> int:
     """Return the size of an axis."""
     return x.shape[axis]

@@ -21,7 +21,8 @@ def describe(plan: Plan) -> str:
         f"dtype     {plan.dtype}"
         + (f", sums in {plan.compute_dtype}" if plan.compute_dtype != plan.dtype else ""),
         f"semiring  {problem.semiring}",
-        f"target    {plan.target.backend}, {plan.target.mode}, {plan.target.device}",
+        f"target    {plan.target.backend}, {plan.target.mode}, {plan.target.device}"
+        + (", split over several" if plan.target.spread else ""),
     ]
     lines += [f"window    {arithmetic(w)}" for w in problem.input_windows]
     lines += [f"window    {arithmetic(w)}" for w in problem.output_windows]

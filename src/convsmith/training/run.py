@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import math
 import statistics
 import time
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from convsmith import plots
+from convsmith import distribution, plots
+from convsmith.distribution import Devices
 from convsmith.errors import DataError, UnsupportedError, compose
 from convsmith.files import replacing, write_text
 from convsmith.training import classifier, datasets, model_file
@@ -68,15 +71,24 @@ def train(
     Raises:
         ConvsmithError: if a choice, the data or the folder doesn't allow the run.
     """
+    devices = distribution.claim(settings.devices)
     for conv in settings.convs:
         classifier.find_conv(conv)  # before the data: a wrong name shows at once
     dataset = datasets.load(settings.data)
     checkpoints = Checkpoints(settings.out)
     checkpoints.begin(settings, dataset.fingerprint(), resume=resume, overwrite=overwrite)
+    return devices.run(partial(_train, settings, dataset), reporter)
+
+
+def _train(
+    settings: Settings, dataset: datasets.Dataset, devices: Devices, reporter: Reporter
+) -> Results | None:
+    """Do the work of one process; the results are the first one's."""
+    checkpoints = Checkpoints(settings.out)
     trained: dict[str, _Trained] = {}
     for conv in settings.convs:
-        trained[conv] = _fit(conv, settings, dataset, checkpoints, reporter)
-    return _write(settings, dataset, trained)
+        trained[conv] = _fit(conv, settings, dataset, checkpoints, devices, reporter)
+    return _write(settings, dataset, trained) if devices.first else None
 
 
 def _fit(
@@ -84,21 +96,22 @@ def _fit(
     settings: Settings,
     dataset: datasets.Dataset,
     checkpoints: Checkpoints,
+    devices: Devices,
     reporter: Reporter,
 ) -> _Trained:
-    restored = checkpoints.restore(conv)
-    if restored is None:
-        model = classifier.build(
+    def build() -> keras.Model:
+        return classifier.build(
             conv,
             dataset.image_shape,
             len(dataset.classes),
             precision=settings.precision,
             seed=settings.seed,
         )
-        rows: list[Row] = []
-    else:
-        model, rows = restored
-    fit: Any = model.fit  # Keras types `verbose` as a string
+
+    with devices.scope():
+        model, rows = checkpoints.restore(conv) or (build(), [])
+        devices.prepare(model)
+    judge: Any = model if devices.alone else build()
     extras = model_file.Extras(dataset.classes, dataset.light_ground)
     count = len(dataset.x_train)
     reporter.start(
@@ -114,15 +127,19 @@ def _fit(
         classifier.restart_random(model, int(fresh >> 1))
         classifier.set_learning_rate(model, epoch, settings.epochs)
         watch = _Watch(reporter)
-        history = fit(
+        history = devices.fit(
+            model,
             dataset.x_train[order],
             dataset.y_train[order],
-            batch_size=settings.batch_size,
-            shuffle=False,
-            validation_data=(dataset.x_test, dataset.y_test),
-            validation_batch_size=500,
+            settings.batch_size,
             callbacks=[watch],
-            verbose=0,
+        )
+        if not devices.first:
+            continue
+        if judge is not model:
+            judge.set_weights(model.get_weights())
+        test = judge.evaluate(
+            dataset.x_test, dataset.y_test, batch_size=500, verbose=0, return_dict=True
         )
         last = {key: float(values[-1]) for key, values in history.history.items()}
         row = Row(
@@ -130,8 +147,8 @@ def _fit(
             epoch=epoch + 1,
             loss=last["loss"],
             accuracy=last["accuracy"],
-            test_loss=last["val_loss"],
-            test_accuracy=last["val_accuracy"],
+            test_loss=float(test["loss"]),
+            test_accuracy=float(test["accuracy"]),
             seconds=watch.seconds,
             milliseconds_per_step=watch.milliseconds_per_step,
         )
@@ -147,7 +164,9 @@ def _fit(
         checkpoints.save(conv, model, extras, rows)
         reporter.epoch(row)
     reporter.finish()
-    return _Trained(model, rows)
+    if judge is not model:
+        judge.set_weights(model.get_weights())
+    return _Trained(judge, rows)
 
 
 class _Watch(keras.callbacks.Callback):
@@ -158,7 +177,6 @@ class _Watch(keras.callbacks.Callback):
         self._reporter = reporter
         self._ends: list[float] = []
         self._start = time.perf_counter()
-        self.seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start = time.perf_counter()
@@ -168,8 +186,10 @@ class _Watch(keras.callbacks.Callback):
         logs = logs or {}
         self._reporter.step(float(logs.get("loss", 0.0)), float(logs.get("accuracy", 0.0)))
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.seconds = time.perf_counter() - self._start
+    @property
+    def seconds(self) -> float:
+        """What has passed since the epoch began."""
+        return time.perf_counter() - self._start
 
     @property
     def milliseconds_per_step(self) -> float:
@@ -187,6 +207,8 @@ def _write(settings: Settings, dataset: datasets.Dataset, trained: dict[str, _Tr
     extras = model_file.Extras(dataset.classes, dataset.light_ground)
     model_file.save(model_path, model, extras)
     notes.append(_compare_reloaded(model_path, model, dataset.x_test[:500]))
+    if settings.devices > 1:
+        notes.append(_describe_traffic(model, settings.devices))
     write_text(history, _to_csv([row for t in trained.values() for row in t.rows]))
     try:
         with replacing(curves) as path:
@@ -217,6 +239,12 @@ def _compare_reloaded(path: Path, model: keras.Model, images: np.ndarray) -> str
             )
         )
     return f"Reloaded {path.name}: the same answers on {len(images)} test images."
+
+
+def _describe_traffic(model: keras.Model, devices: int) -> str:
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    sent = distribution.reduced_bytes(4 * trained, devices)
+    return f"{devices} devices: each sends {sent:,.0f} bytes a step, to sum the gradients."
 
 
 def _summarize(conv: str, trained: _Trained) -> Summary:

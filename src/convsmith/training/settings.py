@@ -25,9 +25,10 @@ class Settings:
     precision: Precision = "float32"
     seed: int = 0
     out: Path = Path("runs/train")
+    devices: int = 1
 
     def __post_init__(self) -> None:
-        for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("devices", 1)):
             value = getattr(self, name)
             if value < minimum:
                 raise ArgumentError(
@@ -45,6 +46,19 @@ class Settings:
                 argument="precision",
                 value=self.precision,
             )
+        if self.batch_size % self.devices:
+            even = -(-self.batch_size // self.devices) * self.devices
+            raise ArgumentError(
+                compose(
+                    "train",
+                    f"batch_size={self.batch_size} can't be split evenly over "
+                    f"{self.devices} devices",
+                    expected="a multiple of the number of devices",
+                    fix=f"--batch-size {even}",
+                ),
+                argument="batch_size",
+                value=self.batch_size,
+            )
 
     @property
     def convs(self) -> tuple[str, ...]:
@@ -52,8 +66,11 @@ class Settings:
         return (self.conv,) if self.conv == BASELINE else (self.conv, BASELINE)
 
     def identity(self) -> dict[str, Any]:
-        """What must stay the same when a run is resumed (epochs may grow)."""
+        """What must stay the same when a run is resumed.
+
+        Epochs may grow, and any number of devices takes the same steps.
+        """
         choices = asdict(self)
-        for name in ("epochs", "out"):
+        for name in ("epochs", "out", "devices"):
             del choices[name]
         return choices
