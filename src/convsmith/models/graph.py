@@ -58,6 +58,11 @@ class Graph:
         """Return the call that a tensor comes from, None for an input of the model."""
         return self._by_output.get(id(tensor))
 
+    def join(self, call: Call, source: Call) -> None:
+        """Let a call that is part of its source now stand for it."""
+        for tensor in call.outputs:
+            self._by_output[id(tensor)] = source
+
 
 def is_graph(model: Any) -> bool:
     """Whether a model's call is nothing but the calls of its layers, as far as they are known."""
