@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from convsmith.errors import UnsupportedError, compose
+from convsmith.layers.branches import ReparameterizedConvolution
 from convsmith.layers.conv import Conv1D, Conv2D, Conv3D, ConvND
 from convsmith.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D
-from convsmith.layers.reparameterized import ReparameterizedConvolution
 from convsmith.layers.separable import SeparableConv1D, SeparableConv2D, SeparableConv3D
 from convsmith.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 

@@ -10,9 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from convsmith import geometry, layers
+from convsmith import layers
 from convsmith.models.convolution import Array, Convolution
 from convsmith.models.folding_edges import Inexpressible, Pair, cropping, edges, operations, padding
+from convsmith.models.folding_kernels import (
+    grouped,
+    merged,
+    ungrouped,
+    without_idle_dilation,
+    without_strides_and_dilation,
+)
 from convsmith.ops.transposed import transposed_crops
 
 # Keras's inferred types are too vague to check against.
@@ -55,7 +62,7 @@ def plain(conv: Convolution, shape: Shape, dtype: str) -> list[Part]:
         before.append(Part("_channel", operations(lambda x: ops.expand_dims(x, -1))))
         behind += _without_channels(conv)
         conv, shape = conv.but(without_channels=False, data_format="channels_last"), (*shape, 1)
-    conv = _without_idle_dilation(conv)
+    conv = without_idle_dilation(conv)
     if _needs_channels_last(conv):
         order = (*range(2, conv.rank + 2), 1)
         before.append(Part("_channels_last", _permute(conv, order)))
@@ -115,7 +122,7 @@ def kept(conv: Convolution) -> Part:
 
 
 def _convolved(conv: Convolution, shape: Shape) -> list[Part]:
-    conv, growth = _without_strides_and_dilation(conv)
+    conv, growth = without_strides_and_dilation(conv)
     if conv.kind == "transposed":
         return _transposed(conv, shape, growth)
     if growth > MOST:
@@ -165,7 +172,7 @@ def _depthwise(conv: Convolution, word: str, suffix: str = "") -> list[Part]:
             return each
     # Keras has none for volumes, and TensorFlow none for strides that differ.
     if conv.rank == 3 or len(set(conv.strides)) > 1:
-        return [_dense_convolution(_grouped(conv), word, suffix)]
+        return [_dense_convolution(grouped(conv), word, suffix)]
     made: Any = getattr(keras.layers, f"DepthwiseConv{conv.rank}D")
     return [
         _part(
@@ -185,7 +192,7 @@ def _separable(conv: Convolution, word: str) -> list[Part]:
     taps, filters = prod(conv.taps), conv.filters
     apart = taps * channels * multiplier + channels * multiplier * filters
     if taps * channels * filters <= apart:
-        return [_dense_convolution(_merged(conv), word)]
+        return [_dense_convolution(merged(conv), word)]
     if conv.rank == 3 or len(set(conv.strides)) > 1:
         depthwise = conv.but(kind="depthwise", pointwise=None, bias=None, activation=None)
         pointwise = conv.but(
@@ -228,7 +235,7 @@ def _transposed(conv: Convolution, shape: Shape, growth: float) -> list[Part]:
             "Keras has no transposed convolution with groups, or with strides and dilation, and "
             f"a kernel with zeros in between would multiply {growth:.3g} times as much"
         )
-    conv = _ungrouped(conv)
+    conv = ungrouped(conv)
     made: Any = getattr(keras.layers, f"Conv{conv.rank}DTranspose")
     arguments = {"filters": conv.filters, "kernel_initializer": "zeros"}
     words = set(conv.padding)
@@ -254,56 +261,7 @@ def _transposed_edges(conv: Convolution, crops: Sequence[Pair]) -> tuple[list[Pa
     return before, taken
 
 
-# ------------------------------------------------------------------------------------ kernels
-
-
-def _without_idle_dilation(conv: Convolution) -> Convolution:
-    """Return the same with dilation 1 where a single tap isn't spread."""
-    spread = zip(conv.dilation, conv.taps, strict=True)
-    return conv.but(dilation=tuple(d if taps > 1 else 1 for d, taps in spread))
-
-
-def _without_strides_and_dilation(conv: Convolution) -> tuple[Convolution, float]:
-    """Return the same without dilation where Keras has none, and how much more that multiplies."""
-    dilated = max(conv.dilation) > 1
-    # TensorFlow has no dilated transposed convolution.
-    if not dilated or (max(conv.strides) == 1 and conv.kind != "transposed"):
-        return conv, 1.0
-    reach = tuple(map(geometry.effective_kernel_size, conv.taps, conv.dilation))
-    kernel = np.zeros((*reach, *conv.kernel.shape[conv.rank :]))
-    kernel[tuple(slice(None, None, d) for d in conv.dilation)] = conv.kernel
-    stuffed = conv.but(kernel=kernel, dilation=(1,) * conv.rank, lines=())
-    return stuffed, prod(reach) / prod(conv.taps)
-
-
-def _grouped(conv: Convolution) -> Convolution:
-    """Return a depthwise convolution as one in groups."""
-    *taps, channels, multiplier = conv.kernel.shape
-    return conv.but(
-        kind="conv", kernel=conv.kernel.reshape(*taps, 1, channels * multiplier), groups=channels
-    )
-
-
-def _merged(conv: Convolution) -> Convolution:
-    """Return a separable convolution as a dense one."""
-    assert conv.pointwise is not None
-    channels, multiplier = conv.kernel.shape[-2:]
-    pointwise = conv.pointwise.reshape(channels, multiplier, -1)
-    kernel = np.einsum("...cm,cmo->...co", conv.kernel, pointwise)
-    return conv.but(kind="conv", kernel=kernel, pointwise=None)
-
-
-def _ungrouped(conv: Convolution) -> Convolution:
-    """Return a transposed convolution in groups as one with zeros between the groups."""
-    if conv.groups == 1:
-        return conv
-    *taps, filters, channels = conv.kernel.shape
-    kernel = np.zeros((*taps, conv.groups, filters, channels))
-    each = channels // conv.groups
-    for group in range(conv.groups):
-        own = slice(group * each, (group + 1) * each)
-        kernel[..., group, :, own] = conv.kernel[..., own]
-    return conv.but(kernel=kernel.reshape(*taps, conv.groups * filters, channels), groups=1)
+# -------------------------------------------------------------------------------------- parts
 
 
 def _line_by_line(conv: Convolution) -> list[Part] | None:
@@ -323,9 +281,6 @@ def _line_by_line(conv: Convolution) -> list[Part] | None:
         suffix = "" if last else f"_line_{axis}"
         found += _depthwise(one if last else one.but(bias=None), "valid", suffix)
     return found
-
-
-# -------------------------------------------------------------------------------------- parts
 
 
 def _part(conv: Convolution, made: Any, suffix: str = "", **arguments: Any) -> Part:

@@ -72,7 +72,7 @@ class FoldReport:
             f"{self.parameters_before:,} -> {self.parameters_after:,}, multiply-adds of listed "
             f"layers {amount(before)} -> {amount(after)}. Largest difference "
             f"{self.difference:.1e} of the largest output (at most {self.tolerance:.0e} allowed), "
-            f"on random inputs {shapes}."
+            f"on inputs {shapes}."
         )
 
     def table(self) -> Table:

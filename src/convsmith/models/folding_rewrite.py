@@ -113,6 +113,8 @@ class _Rewriting:
         take = with_norm_behind if behind else with_norm_before
         self.convolutions[id(layer)] = take(self.convolutions[id(layer)], norm)
         self.absorbed[id(norm)] = layer.name
+        if behind:
+            self.graph.join(call, neighbour)
 
     # ---------------------------------------------------------------------------- rebuilding
 
@@ -134,8 +136,8 @@ class _Rewriting:
 
         inputs = keras.tree.map_structure(now, self.source.input)
         for call in self.graph.calls:
-            args, kwargs = keras.tree.map_structure(now, (call.args, dict(call.kwargs)))
-            results = self._called(call, args, kwargs)
+            given: Any = keras.tree.map_structure(now, (call.args, dict(call.kwargs)))
+            results = self._called(call, *given)
             for old, new in zip(call.outputs, keras.tree.flatten(results), strict=True):
                 tensors[id(old)] = new
         outputs = keras.tree.map_structure(now, self.source.output)

@@ -60,6 +60,11 @@ class Graph:
         """Return the call that a tensor comes from, None for an input of the model."""
         return self._by_output.get(id(tensor))
 
+    def join(self, call: Call, source: Call) -> None:
+        """Let a call that is part of its source now stand for it."""
+        for tensor in call.outputs:
+            self._by_output[id(tensor)] = source
+
 
 def calls(model: Any) -> list[Call]:
     """Return the calls of a model in an order in which they can run; nested models are one each.
