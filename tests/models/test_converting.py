@@ -189,6 +189,7 @@ def test_adapters_stay_adapters() -> None:
     assert_equal_outputs(model, new)
 
 
+@pytest.mark.one_backend
 def test_dtype_policies_and_arguments_stay() -> None:
     inputs = keras.Input((8, 8, 2))
     half = layers.Conv2D(3, 3, dtype="mixed_float16", kernel_regularizer="l2", name="half")
@@ -218,13 +219,13 @@ def test_a_training_step_moves_the_copy_only() -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_copy_draws_as_the_original_does() -> None:
-    """States are copied too: of batch normalisation, and of random numbers."""
+def test_states_are_copied_too() -> None:
+    """Of random numbers, and of batch normalisation."""
     model = sequential()
     new, _ = cs.models.convert(model, DropIn())
-    x = inputs_for(model)
-    first, second = (as_numpy(m(x, training=True)) for m in (model, new))
-    np.testing.assert_allclose(first, second, atol=1e-5)
+    states = [[as_numpy(v) for v in m.get_layer("dropout").variables] for m in (model, new)]
+    assert len(states[0]) == 1
+    np.testing.assert_array_equal(states[0], states[1])
     inner, _ = cs.models.convert(randomized(encoder()), DropIn())
     assert as_numpy(inner.get_layer("norm").moving_variance).min() >= 0.5
 

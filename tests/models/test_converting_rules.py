@@ -250,6 +250,7 @@ def test_a_transformed_kernel_is_decomposed_as_it_is_used() -> None:
     )
 
 
+@pytest.mark.one_backend
 def test_group_norm_behind_standardised_kernels() -> None:
     model = chain(
         layers.Conv2D(6, 3, name="pair"),
