@@ -197,6 +197,45 @@ def central_difference(kernel: Array, theta: float) -> Array:
     return result
 
 
+def batch_normed(inputs: Array, gamma: Array, beta: Array, mean: Array, variance: Array) -> Array:
+    """The formula, in NumPy, with the statistics that were kept."""
+    return gamma * (inputs - mean) / np.sqrt(variance + 1e-3) + beta
+
+
+def branches_reference(
+    pads: list[Any], *, strides: int = 1, groups: int = 1, inputs_too: bool = False
+) -> Reference:
+    """Return the sum of normalised convolutions, each padded by amounts of its own."""
+
+    def compute(inputs: Array, weights: list[Array]) -> Array:
+        kernels, rest = weights[: len(pads)], weights[len(pads) :]
+        norms = [rest[i : i + 4] for i in range(0, len(rest), 4)]
+        branches = [
+            definition(2, padding=pad, strides=strides, groups=groups)(inputs, [kernel])
+            for kernel, pad in zip(kernels, pads, strict=True)
+        ]
+        branches += [inputs] if inputs_too else []
+        return sum(batch_normed(b, *norm) for b, norm in zip(branches, norms, strict=True))
+
+    return compute
+
+
+def diverse_branches(inputs: Array, weights: list[Array]) -> Array:
+    """The diverse branch block, "same" and in two groups: zeros around the image come first."""
+    full, point, deep_point, deep_full, mean_point, *rest = weights
+    of_full, of_point, of_deep, of_mean = rest[:4], rest[4:8], rest[11:15], rest[17:]
+    (gamma, *inner), inner_of_mean = rest[8:11], rest[15:17]
+    valid, same = definition(2, groups=2), definition(2, groups=2, padding="same")
+    around = np.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    one, zero = np.ones(1), np.zeros(1)
+    deep = valid(batch_normed(valid(around, [deep_point]), gamma, zero, *inner), [deep_full])
+    means = batch_normed(valid(around, [mean_point]), one, zero, *inner_of_mean)
+    averaged = np.lib.stride_tricks.sliding_window_view(means, (3, 3), (1, 2)).mean((-1, -2))
+    branches = [same(inputs, [full]), valid(inputs, [point]), deep, averaged]
+    behind = [of_full, of_point, of_deep, of_mean]
+    return sum(batch_normed(b, *norm) for b, norm in zip(branches, behind, strict=True))
+
+
 def pattern_reference(pattern: str, kernel: Any, **options: Any) -> Reference:
     """Return a fixed layer's outputs: its kernel is the array, not the layer's weight."""
     array = np.asarray(kernel, "float64")
@@ -544,6 +583,27 @@ CASES: dict[str, LayerCase] = {
             padding={"d": 0, "h": 1, "w": 1},
             padding_mode="reflect",
         ),
+    ),
+    "repvgg conv2d": LayerCase(
+        layers.RepVGGConv2D,
+        {"filters": 3, "kernel_size": 3, "padding": "same"},
+        (2, 6, 7, 3),
+        branches_reference([1, 0], inputs_too=True),
+        state=("moving_mean", "moving_variance"),
+    ),
+    "ac conv2d": LayerCase(
+        layers.ACConv2D,
+        {"filters": 4, "kernel_size": 3, "padding": 1, "strides": 2},
+        (2, 6, 7, 3),
+        branches_reference([1, (1, 0), (0, 1)], strides=2),
+        state=("moving_mean", "moving_variance"),
+    ),
+    "diverse branch conv2d": LayerCase(
+        layers.DiverseBranchConv2D,
+        {"filters": 6, "kernel_size": 3, "padding": "same", "groups": 2},
+        (2, 6, 7, 4),
+        diverse_branches,
+        state=("moving_mean", "moving_variance"),
     ),
     "fixed conv1d": LayerCase(
         layers.FixedConv1D,

@@ -28,7 +28,8 @@ def test_import_loads_no_framework(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "predict", "export", "info", "filter", "kernels", "kernels show"]
+    "command",
+    ["", "train", "predict", "export", "info", "filter", "kernels", "kernels show", "fold"],
 )
 def test_help_loads_no_framework(command: str) -> None:
     code = f"""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from convsmith.cli import build, export, filtering, info, kernels, predict, train
+from convsmith.cli import build, export, filtering, fold, info, kernels, predict, train
 from convsmith.cli.app import app
 from convsmith.cli.failures import INTERRUPTED, exit_code, interrupted
 
-__all__ = ["build", "export", "filtering", "info", "kernels", "main", "predict", "train"]
+__all__ = ["build", "export", "filtering", "fold", "info", "kernels", "main", "predict", "train"]
 
 
 def main(args: Sequence[str] | None = None) -> None:

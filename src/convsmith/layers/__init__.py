@@ -23,6 +23,7 @@ from convsmith.layers.normalized import (
 )
 from convsmith.layers.parametric import GaborConv2D, SincConv1D
 from convsmith.layers.pattern import PatternConv
+from convsmith.layers.reparameterized import ACConv2D, DiverseBranchConv2D, RepVGGConv2D
 from convsmith.layers.separable import SeparableConv1D, SeparableConv2D, SeparableConv3D
 from convsmith.layers.standardized import (
     StandardizedConv1D,
@@ -32,6 +33,7 @@ from convsmith.layers.standardized import (
 from convsmith.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
+    "ACConv2D",
     "BlurPool1D",
     "BlurPool2D",
     "BlurPool3D",
@@ -46,6 +48,7 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "DepthwiseConv3D",
+    "DiverseBranchConv2D",
     "DynamicConv1D",
     "DynamicConv2D",
     "DynamicConv3D",
@@ -58,6 +61,7 @@ __all__ = [
     "LocallyConnected3D",
     "MaskedConv2D",
     "PatternConv",
+    "RepVGGConv2D",
     "ScaledStandardizedConv2D",
     "SeparableConv1D",
     "SeparableConv2D",

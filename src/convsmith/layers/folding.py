@@ -9,6 +9,7 @@ import keras
 from convsmith.errors import UnsupportedError, compose
 from convsmith.layers.conv import Conv1D, Conv2D, Conv3D, ConvND
 from convsmith.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D
+from convsmith.layers.reparameterized import ReparameterizedConvolution
 from convsmith.layers.separable import SeparableConv1D, SeparableConv2D, SeparableConv3D
 from convsmith.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
@@ -29,14 +30,15 @@ _KERNELS: dict[type[Any], tuple[str, ...]] = {
 def fold(source: Any) -> Any:
     """Return a copy whose kernels are the effective kernels of now: no transforms, no LoRA.
 
-    Equation: ``fold(f)(x) = f(x)``, with ``kernel = transform(kernel)`` done once. For inference
-    and export; the copy shares no weights with the original, which can be trained on.
+    Equation: ``fold(f)(x) = f(x)``, with ``kernel = transform(kernel)`` done once, and branches of
+    re-parameterised layers summed. For inference and export; the copy shares no weights with the
+    original, which can be trained on. `convsmith.models.fold` goes on to standard Keras layers.
 
     Args:
         source: a built layer with a kernel transform (dense, depthwise, separable or transposed),
-            or one of a subclass that changes only their kernels; or a Sequential or functional
-            model, in which all such layers are folded and all other layers (wrappers too) copied
-            with their weights.
+            one of a subclass that changes only their kernels, or one of branches; or a Sequential
+            or functional model, in which all such layers are folded and all other layers
+            (wrappers too) copied with their weights.
 
     Returns:
         A layer of the plain class, such as `Conv2D` for a `StandardizedConv2D`, or a model,
@@ -78,6 +80,8 @@ def fold(source: Any) -> Any:
 
 def plain_class(layer: Any) -> type[Any] | None:
     """Return the class that a layer's class only gives another kernel to."""
+    if isinstance(layer, ReparameterizedConvolution):
+        return Conv2D
     return next((known for known in type(layer).__mro__ if known in _KERNELS), None)
 
 
@@ -86,13 +90,17 @@ def why_not(layer: Any) -> str:
     plain = plain_class(layer)
     if plain is None:
         return "has no kernel that a transform computes"
-    for method in ("call", "convolve", "convolution_op"):
-        if getattr(type(layer), method) is not getattr(plain, method):
+    branched = isinstance(layer, ReparameterizedConvolution)
+    base: Any = ReparameterizedConvolution if branched else plain
+    for method in ("call",) if branched else ("call", "convolve", "convolution_op"):
+        if getattr(type(layer), method) is not getattr(base, method):
             return f"overrides '{method}', so that it is more than its kernel"
     return "" if layer.built else "has no weights yet"
 
 
 def _plain(layer: Any) -> Any:
+    if isinstance(layer, ReparameterizedConvolution):
+        return Conv2D(**layer.plain_arguments())
     plain: Any = plain_class(layer)
     # What a subclass adds to it is in its kernel already.
     config = plain.get_config(layer)
@@ -104,6 +112,8 @@ def _plain(layer: Any) -> Any:
 
 def effective_weights(layer: Any) -> dict[str, Any]:
     """Return the weights, by name, that the plain layer of a layer has."""
+    if isinstance(layer, ReparameterizedConvolution):
+        return {"kernel": layer.effective_kernel, "bias": layer.effective_bias}
     kernels = _KERNELS[plain_class(layer) or type(layer)]
     weights = {name: getattr(layer, f"effective_{name}") for name in kernels}
     return {**weights, "bias": layer.bias} if layer.use_bias else weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import keras
@@ -117,11 +118,11 @@ def _start(conv: Convolution) -> int:
 
 
 def _padded(conv: Convolution, x: Any, added: Sequence[Pair]) -> Any:
-    sides = [side for side in zip(sum(added, ()), sum(conv.modes, ()), strict=True)]
+    sides = zip(chain(*added), chain(*conv.modes), strict=True)
     words = {mode for amount, mode in sides if amount}
     start = _start(conv)
-    # Only for these do `keras.ops.pad`'s backends agree at every width.
-    if words in ({"constant"}, {"reflect"}):
+    # `keras.ops.pad`'s backends agree for these only, PyTorch's reflects no three axes.
+    if words == {"constant"} or (words == {"reflect"} and conv.rank < 3):
         widths = [(0, 0)] * len(x.shape)
         widths[start : start + conv.rank] = list(added)
         if words == {"reflect"}:
