@@ -70,14 +70,14 @@ def draw(reports: dict[str, ExportReport], found: dict[str, float], before: floa
     rows = range(len(reports))
     sizes.barh(rows, [r.bytes / 1000 for r in reports.values()], color=plots.COLOURS[0])
     plots.style_axes(sizes, "Kilobytes")
-    shares.barh(rows, [100 * share for share in found.values()], color=plots.COLOURS[1])
+    shares.plot([100 * share for share in found.values()], rows, "o", color=plots.COLOURS[1])
     shares.axvline(100 * before, color=plots.INK, linestyle="--", label="Keras")
     plots.style_axes(shares, "Test digits right, in %")
     shares.set_xlim(max(0, 100 * min(*found.values(), before) - 3), 100)
-    shares.legend(frameon=False, loc="lower left")
+    shares.legend(frameon=False, loc="lower right")
     for axes in (sizes, shares):
         axes.set_yticks(rows, list(reports))
-        axes.invert_yaxis()
+        axes.set_ylim(len(reports) - 0.5, -0.5)
     return figure
 
 

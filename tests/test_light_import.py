@@ -29,6 +29,7 @@ def test_import_loads_no_framework(module: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
+    "command",
     [
         "",
         "train",
