@@ -255,3 +255,39 @@ def test_a_pattern_as_an_explanation() -> None:
     assert [f.size for f in report.receptive_field] == [1, 3]
     assert [w.kind for w in report.warnings] == ["skipped inputs"]
     assert "along h a stride" in report.warnings[0].problem
+
+
+def test_operations_that_take_no_symbolic_tensors_are_passed_through() -> None:
+    class Own(C.Conv2D):
+        def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+            return ops.convert_to_tensor(ops.convert_to_numpy(inputs)[..., :1])
+
+    layer = Own(1, 3, padding="same")
+    layer.build((None, 8, 8, 3))
+    report = cs.explain(layer).layers[0]
+    assert (report.patterns, report.macs, report.parameters) == ((), None, 28)
+
+
+def test_effective_fields_of_an_unbuilt_layer_and_of_shared_ones() -> None:
+    layer = L.Conv1D(1, 5, kernel_initializer="ones", name="conv")
+    (field,) = cs.explain(layer, (1, 15, 1), effective_field=True)["conv"].receptive_field
+    assert field.effective == 5
+    shared = L.Conv1D(1, 3, kernel_initializer="ones", name="shared")
+    shared(keras.Input((9, 1)))  # A call in another graph comes first.
+    x = keras.Input((15, 1))
+    explanation = cs.explain(keras.Model(x, shared(shared(x))), effective_field=True)
+    assert [r.receptive_field[0].size for r in explanation.layers] == [3, 5]
+    assert [r.receptive_field[0].effective for r in explanation.layers] == [3, 5]
+
+
+def test_models_without_a_graph_are_as_layers() -> None:
+    class Free(keras.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense = L.Dense(2)
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+    report = cs.explain(Free(name="free"), (1, 3))["free"]
+    assert (report.kind, report.parameters, report.macs) == ("Free", 8, None)

@@ -30,7 +30,7 @@ class Spreads:
         ShapeError: an input of unknown size.
     """
 
-    def __init__(self, subject: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    def __init__(self, subject: Any, inputs: Sequence[Any]) -> None:
         if len(inputs) != 1:
             raise ArgumentError(
                 compose(
@@ -58,12 +58,14 @@ class Spreads:
         self._draws = np.random.default_rng(0).normal(size=(DRAWS, *shape[1:])).astype("float32")
 
     def __call__(self, step: Step) -> dict[tuple[int, int], int]:
-        """Return the effective sizes by input and axis; none for layers of nested models."""
-        if step.inner or len(step.output_shapes[0]) < 3:
+        """Return the effective sizes by input and axis; none for layers within nested models."""
+        if len(step.output_shapes[0]) < 3:
             return {}
-        function = _until(self._subject, step)
-        if function is None:
+        if isinstance(self._subject, keras.Model) and step.own is None:
             return {}
+        function = self._subject
+        if step.own is not None:
+            function = keras.Model(self._subject.inputs, step.own)
         held = gradient(function, self._draws, _middle(step))
         return {
             (0, axis): spread(held.sum(axis=tuple(a for a in range(held.ndim) if a != axis - 1)))
@@ -118,16 +120,3 @@ def _middle(step: Step) -> tuple[Any, ...]:
     return tuple(
         slice(None) if axis == channel else (size or 1) // 2 for axis, size in enumerate(shape)
     )
-
-
-def _until(subject: Any, step: Step) -> Any:
-    """Return the part of a model that ends with a step, None where the step has no end of its own.
-
-    A step's operation is one of the model's layers; its first call is meant.
-    """
-    if not isinstance(subject, keras.Model):
-        return subject if subject.built else None
-    if not getattr(subject, "inputs", None) or "#" in step.name:
-        return None
-    (node, *_) = step.operation._inbound_nodes
-    return keras.Model(subject.inputs, node.outputs[0])

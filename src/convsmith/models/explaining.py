@@ -95,10 +95,10 @@ def explained(
             value=subject,
         )
     mode = _checked_mode(mode)
-    made, inputs, outputs = _graph(subject, input_shape)
+    made, inputs, whole = _graph(subject, input_shape)
     shapes = [tuple(x.shape) for x in inputs]
     seen = dict(zip(map(id, inputs), fields.of_inputs(shapes), strict=True))
-    spreads = effective.Spreads(subject, inputs, outputs) if effective_field else None
+    spreads = effective.Spreads(whole, inputs) if effective_field else None
     counted: set[int] = set()
     reports: list[LayerReport] = []
     for step in made:
@@ -170,36 +170,38 @@ def _checked_mode(mode: str | None) -> str:
     return mode or windows.default_mode()
 
 
-def _graph(subject: Any, input_shape: Any) -> tuple[list[Step], list[Any], list[Any]]:
-    """Return the steps of a layer or model, its inputs and its outputs."""
-    if isinstance(subject, keras.Model):
-        model = subject
-        if not getattr(model, "inputs", None):
-            model = _called(subject, input_shape)
-        given = [tuple(x.shape) for x in model.inputs]
-        if input_shape is not None:
-            given = _merged(given, _shapes(input_shape), subject.name)
-        inputs = [
-            keras.KerasTensor(shape, dtype=x.dtype)
-            for shape, x in zip(given, model.inputs, strict=True)
-        ]
-        made, known = steps(model, inputs)
-        return made, inputs, [known[id(x)] for x in model.outputs]
-    if not subject.built:
-        model = _called(subject, input_shape)
-        made, known = steps(model, model.inputs)
-        return made, list(model.inputs), [known[id(x)] for x in model.outputs]
-    shapes = _shapes(_build_shape(subject) if input_shape is None else input_shape)
-    dtype = subject.compute_dtype
-    inputs = [keras.KerasTensor(shape, dtype=dtype) for shape in shapes]
+def _graph(subject: Any, input_shape: Any) -> tuple[list[Step], list[Any], Any]:
+    """Return the steps of a layer or model, its inputs, and what computes them: layer or model."""
+    if not _is_graph(subject):
+        if subject.built:
+            return _single(subject, _shapes(input_shape or _build_shape(subject)))
+        subject = _called(subject, input_shape)
+        input_shape = None
+    given = [tuple(x.shape) for x in subject.inputs]
+    if input_shape is not None:
+        given = _merged(given, _shapes(input_shape), subject.name)
+    inputs = [
+        keras.KerasTensor(shape, dtype=x.dtype)
+        for shape, x in zip(given, subject.inputs, strict=True)
+    ]
+    return steps(subject, inputs), inputs, subject
+
+
+def _is_graph(subject: Any) -> bool:
+    return isinstance(subject, keras.Model) and bool(getattr(subject, "inputs", None))
+
+
+def _single(layer: Any, shapes: list[tuple[Any, ...]]) -> tuple[list[Step], list[Any], Any]:
+    """Return the one step of a built layer, without calling it."""
+    inputs = [keras.KerasTensor(shape, dtype=layer.compute_dtype) for shape in shapes]
     try:
-        outputs = subject.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs)
+        outputs = layer.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs)
     except ConvsmithError:
         raise
     except Exception as error:
-        raise _unfit(subject, shapes, error) from error
-    flat = keras.tree.flatten(outputs)
-    return [Step(subject.name, subject, tuple(inputs), tuple(flat), ())], inputs, flat
+        raise _unfit(layer, shapes, error) from error
+    made = tuple(keras.tree.flatten(outputs))
+    return [Step(layer.name, layer, tuple(inputs), made, ())], inputs, layer
 
 
 def _called(subject: Any, input_shape: Any) -> Any:
@@ -215,9 +217,7 @@ def _called(subject: Any, input_shape: Any) -> Any:
         raise
     except Exception as error:
         raise _unfit(subject, shapes, error) from error
-    if isinstance(copy, keras.Model) and getattr(copy, "inputs", None):
-        return copy
-    return keras.Model(inputs, outputs, name=subject.name)
+    return copy if _is_graph(copy) else keras.Model(inputs, outputs, name=subject.name)
 
 
 def _build_shape(layer: Any) -> Any:

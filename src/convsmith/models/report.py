@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convsmith.errors import ArgumentError, compose
 from convsmith.models.kernels import Kernel
 from convsmith.models.receptive import Field
-from convsmith.models.warnings import Warning
+from convsmith.models.warnings import LayerWarning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +80,7 @@ class LayerReport:
     receptive_field: tuple[AxisField, ...] = ()
     lowering: str = ""
     why: tuple[str, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[LayerWarning, ...] = ()
     kernel: Kernel | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -152,7 +152,7 @@ class Explanation:
         return tuple(layer.name for layer in self.layers if layer.macs is None)
 
     @property
-    def warnings(self) -> tuple[tuple[str, Warning], ...]:
+    def warnings(self) -> tuple[tuple[str, LayerWarning], ...]:
         """All warnings with the names of their layers."""
         return tuple((layer.name, one) for layer in self.layers for one in layer.warnings)
 

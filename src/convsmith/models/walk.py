@@ -16,7 +16,8 @@ Tensor = Any
 class Step:
     """One call of a layer, or of an operation without weights.
 
-    `inner` says that it belongs to a nested model, whose name is then part of `name`.
+    `own` is the output in the model's own graph; None within nested models, whose names are then
+    part of `name`.
     """
 
     name: str
@@ -24,7 +25,7 @@ class Step:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     args: tuple[Any, ...]
-    inner: bool = False
+    own: Tensor = None
 
     @property
     def input_shapes(self) -> list[tuple[Any, ...]]:
@@ -37,21 +38,23 @@ class Step:
         return [tuple(x.shape) for x in self.outputs]
 
 
-def steps(
-    model: Any, inputs: Sequence[Tensor], within: str = "", calls: dict[int, int] | None = None
-) -> tuple[list[Step], dict[int, Tensor]]:
-    """Return the calls that a model of given input tensors makes, in order.
+def steps(model: Any, inputs: Sequence[Tensor]) -> list[Step]:
+    """Return the calls that a model makes, in order; later ones of a layer are marked ``#2``, ...
 
     Args:
         model: a functional or sequential model.
         inputs: a symbolic tensor for each of its inputs.
-        within: the name of the model around it.
-        calls: how often each layer was called before; later calls are marked ``#2`` and so on.
-
-    Returns:
-        The steps, and the tensors that stand for those of the model's own graph.
     """
-    calls = {} if calls is None else calls
+    return _steps(model, inputs, "", {})[0]
+
+
+def _steps(
+    model: Any, inputs: Sequence[Tensor], within: str, calls: dict[int, int]
+) -> tuple[list[Step], dict[int, Tensor]]:
+    """Return the calls, and the tensors that stand for those of the model's own graph.
+
+    `within` is the name of the model around it, `calls` how often each layer was called before.
+    """
     known: dict[int, Tensor] = {id(x): y for x, y in zip(model.inputs, inputs, strict=True)}
     found: list[Step] = []
     for node in _nodes(model):
@@ -61,12 +64,14 @@ def steps(
         number = calls[id(operation)] = calls.get(id(operation), 0) + 1
         name = within + operation.name + (f"#{number}" if number > 1 else "")
         if _is_graph(operation):
-            parts, made = steps(operation, given, f"{name}/", calls)
+            parts, made = _steps(operation, given, f"{name}/", calls)
             found += parts
             outputs = tuple(made[id(x)] for x in operation.outputs)
         else:
             outputs = _outputs(node, given, args, kwargs)
-            found.append(Step(name, operation, given, outputs, args, bool(within)))
+            found.append(
+                Step(name, operation, given, outputs, args, None if within else node.outputs[0])
+            )
         known.update((id(x), y) for x, y in zip(node.outputs, outputs, strict=True))
     return found, known
 

@@ -25,7 +25,7 @@ AXES = "{axes}"
 """Stands for the axes that a warning is for, which are named once all are known."""
 
 
-class Warning(NamedTuple):
+class LayerWarning(NamedTuple):
     """`problem` in words, `fix` as one change; `kind` is the same for all warnings of a kind."""
 
     kind: str
@@ -35,7 +35,7 @@ class Warning(NamedTuple):
 
 def of_step(
     step: Step, plans: Sequence[Plan], kernel: Kernel | None, calls: Sequence[Any]
-) -> tuple[Warning, ...]:
+) -> tuple[LayerWarning, ...]:
     """Return the warnings of a step.
 
     Args:
@@ -48,9 +48,9 @@ def of_step(
     return tuple(dict.fromkeys([*found, *_of_xla(step, calls)]))
 
 
-def of_windows(problems: Sequence[Problem]) -> tuple[Warning, ...]:
+def of_windows(problems: Sequence[Problem]) -> tuple[LayerWarning, ...]:
     """Return the warnings that the windows of convolutions give cause to."""
-    found: dict[Warning, list[str]] = {}
+    found: dict[LayerWarning, list[str]] = {}
     for problem in problems:
         # The windows of the first operand are those that look at a layer's input.
         read = [place for place in problem.operands[0] if isinstance(place, SizedWindow)]
@@ -62,19 +62,19 @@ def of_windows(problems: Sequence[Problem]) -> tuple[Warning, ...]:
                 axes = found.setdefault(warning, [])
                 axes += [] if window.position in axes else [window.position]
     return tuple(
-        Warning(*(text.replace(AXES, _listed(axes)) for text in warning))
+        LayerWarning(*(text.replace(AXES, _listed(axes)) for text in warning))
         for warning, axes in found.items()
     )
 
 
-def _of_reading(window: SizedWindow) -> Iterator[Warning]:
+def _of_reading(window: SizedWindow) -> Iterator[LayerWarning]:
     if window.taps is None:
         return
     taps, size, stride, dilation = window.taps, window.size, window.stride, window.dilation
     reach = geometry.effective_kernel_size(taps, dilation)
     if size is not None and reach > size:
         dilated = f" that reach over {reach}" if dilation > 1 else ""
-        yield Warning(
+        yield LayerWarning(
             "kernel larger than input",
             f"along {AXES} the kernel has {taps} taps{dilated} and the input {size} entries: some "
             "taps see only what lies beyond the edges",
@@ -83,7 +83,7 @@ def _of_reading(window: SizedWindow) -> Iterator[Warning]:
         )
     unread = stride - len({dilation * k % stride for k in range(taps)})
     if unread and window.positions != 1:
-        yield Warning(
+        yield LayerWarning(
             "skipped inputs",
             f"along {AXES} a stride of {stride} with {_taps(taps, dilation)} never reads {unread} "
             f"of every {stride} entries",
@@ -92,7 +92,7 @@ def _of_reading(window: SizedWindow) -> Iterator[Warning]:
         )
     low, high = window.pads
     if window.padding in ("same", "same_lower") and taps % 2 == 0 and low != high:
-        yield Warning(
+        yield LayerWarning(
             "shift",
             f"along {AXES} padding='{window.padding}' with an even kernel of {taps} pads {low} "
             f"before and {high} behind: the result is shifted by half an entry",
@@ -100,7 +100,7 @@ def _of_reading(window: SizedWindow) -> Iterator[Warning]:
         )
 
 
-def _of_writing(window: SizedWindow) -> Iterator[Warning]:
+def _of_writing(window: SizedWindow) -> Iterator[LayerWarning]:
     if window.taps is None or window.stride == 1:
         return
     taps, stride = window.taps, window.stride
@@ -108,7 +108,7 @@ def _of_writing(window: SizedWindow) -> Iterator[Warning]:
     counts = [written[place] for place in range(stride)]
     if len(set(counts)) == 1:
         return
-    yield Warning(
+    yield LayerWarning(
         "checkerboard",
         f"along {AXES} a stride of {stride} with {_taps(taps, window.dilation)} writes "
         f"neighbours {' and '.join(map(str, sorted(set(counts))))} times: checkerboard patterns",
@@ -118,26 +118,26 @@ def _of_writing(window: SizedWindow) -> Iterator[Warning]:
     )
 
 
-def _of_kernel(kernel: Kernel | None) -> Iterator[Warning]:
+def _of_kernel(kernel: Kernel | None) -> Iterator[LayerWarning]:
     if kernel is None:
         return
     dead = int(np.sum(~kernel.filters().any(axis=(0, *range(2, kernel.filters().ndim)))))
     count = kernel.filters().shape[1]
     if dead:
-        yield Warning(
+        yield LayerWarning(
             "zero kernels",
             f"{dead} of {count} kernels are all zeros: their outputs don't depend on the input",
             "these filters taken out, or another initializer if they were meant to learn",
         )
 
 
-def _of_xla(step: Step, calls: Sequence[Any]) -> Iterator[Warning]:
+def _of_xla(step: Step, calls: Sequence[Any]) -> Iterator[LayerWarning]:
     mode = windows.xla_mode()
     if mode is None:
         return
     layer = step.operation
     if not getattr(layer, "supports_jit", True):
-        yield Warning(
+        yield LayerWarning(
             "falls off XLA",
             f"{type(layer).__name__} has supports_jit=False: jit_compile='auto' compiles nothing "
             "of a model that holds it",
@@ -153,7 +153,7 @@ def _of_xla(step: Step, calls: Sequence[Any]) -> Iterator[Warning]:
             continue
         times = native / max(plan.microseconds, 1e-9)
         if plan.lowering != "native" and times >= SLOWER_UNDER_XLA:
-            yield Warning(
+            yield LayerWarning(
                 "falls off XLA",
                 f"under XLA the backend's own convolution is estimated to take {times:.0f} times "
                 f"as long as convsmith's lowering {plan.lowering!r} (jit_compile=True)",
