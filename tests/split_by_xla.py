@@ -102,7 +102,7 @@ def study_split_filters() -> dict[str, Any]:
     return {
         "sent": sent(program.as_text()),
         "outputs": outputs.nbytes,
-        "difference": float(np.abs(outputs - np.asarray(whole(images))).max()),
+        "difference": float(np.abs(outputs - np.asarray(whole(images))).max() / outputs.max()),
     }
 
 

@@ -12,6 +12,8 @@ import pytest
 import convsmith
 
 MODULES = (
+    "distribution.communication",
+    "distribution.devices",
     "engine",
     "tuning",
     "geometry",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from convsmith.distribution.devices import Devices
@@ -49,26 +48,6 @@ class Mirrored(Devices):
     def prepare(self, model: Any) -> None:
         """Let dropout layers drop what they would drop on one device."""
         share_masks(model, self.count, _rank)
-
-    def _fit(
-        self, model: Any, x: np.ndarray, y: np.ndarray, batch_size: int, **options: Any
-    ) -> Any:
-        # Made here because `fit` would split an incomplete batch unevenly, and weigh its parts
-        # alike: each device takes the next of these batches.
-        whole = len(x) - len(x) % batch_size
-
-        def shares(context: Any) -> Any:
-            del context
-            full = tf.data.Dataset.from_tensor_slices((x[:whole], y[:whole]))
-            full = full.batch(batch_size // self.count)
-            if whole == len(x):
-                return full
-            rest = tf.data.Dataset.from_tensor_slices((x[whole:], y[whole:]))
-            return full.concatenate(rest.batch((len(x) - whole) // self.count))
-
-        batches = self._strategy.distribute_datasets_from_function(shares)
-        steps = -(-len(x) // batch_size)
-        return model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0, **options)
 
 
 def _rank() -> Any:

@@ -61,7 +61,7 @@ def device() -> str:
 
 
 def spread() -> bool:
-    """Return whether the compiler splits calls over devices: never, strategies give each its part."""
+    """Return whether the compiler splits calls over devices: never, strategies split batches."""
     return False
 
 
