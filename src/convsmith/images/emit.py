@@ -311,11 +311,18 @@ def processor() -> str:
     return f"{llvm.get_default_triple()} {llvm.get_host_cpu_name()} {features}"
 
 
+SOURCES = (
+    "emit.py", "passes.py", "program.py", "machine_code.py", "butterflies.py", "transform_code.py",
+    "tile_code.py",
+)  # fmt: skip
+"""The files that write machine code."""
+
+
 @cache
 def sources() -> str:
     """Return a digest of what writes machine code: LLVM and the files here."""
     digest = hashlib.sha256(repr(llvm.llvm_version_info).encode())
-    for name in ("emit.py", "passes.py", "program.py", "machine_code.py"):
+    for name in SOURCES:
         digest.update(resources.files("convsmith.images").joinpath(name).read_bytes())
     return digest.hexdigest()
 
