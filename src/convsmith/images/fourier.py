@@ -124,8 +124,9 @@ def apply(
             return Span(0, 0), Span(0, 0)
         first = max(region.first[axis], corner)
         last = min(region.last[axis], corner + cut.step[axis])
-        wanted = Span(first - region.first[axis], max(last - first, 0), first - corner)
-        return Span(begin, count), wanted
+        if first >= last:  # Its partner is wanted.
+            return Span(begin, count), Span(0, 0)
+        return Span(begin, count), Span(first - region.first[axis], last - first, first - corner)
 
     def one(corner: tuple[int, int]) -> None:
         down = spans(0, corner[0])
@@ -133,7 +134,7 @@ def apply(
         held = every.memory()
         for channel in range(source.shape[2]):
             largest = [held.load(i, down[0], across[i][0], channel) for i in range(2)]
-            if max(largest) < most:
+            if all(each < most for each in largest):  # Not so for NaN.
                 held.transform(max(wanted.offset + wanted.count for _, wanted in across))
             else:
                 for tile in held.planes:
