@@ -29,12 +29,14 @@ class Butterflies:
         self.work = work
 
     def transformed(self, values: Sequence[Complex]) -> list[Complex]:
-        """Return the transform (minus sign, not scaled) of 1, 2, 4, 8, 16 or 32 numbers."""
+        """Return the transform (minus sign, not scaled) of 1, 2, 3, 4, 8 or 16 numbers."""
         count = len(values)
         if count == 1:
             return list(values)
         if count == 2:
             return [self._sum(*values), self._difference(*values)]
+        if count == 3:
+            return self._three(values)
         if count == 4:
             return self._four(values)
         rest = count // 4
@@ -51,11 +53,29 @@ class Butterflies:
         """Return a product."""
         e, b = self.emitter, self.emitter.builder
         (real, imaginary), (cosine, sine) = value, factor
-        first = e.multiply_add(
-            b.fneg(imaginary), sine, b.fmul(real, cosine), self.work, fused=True
-        )
+        first = e.multiply_add(b.fneg(imaginary), sine, b.fmul(real, cosine), self.work, fused=True)
         second = e.multiply_add(real, sine, b.fmul(imaginary, cosine), self.work, fused=True)
         return first, second
+
+    def _three(self, values: Sequence[Complex]) -> list[Complex]:
+        e, b, work = self.emitter, self.emitter.builder, self.work
+        both, apart = self._sum(values[1], values[2]), self._difference(values[1], values[2])
+        half, high = e.constant(-0.5, work), e.constant(math.sqrt(0.75), work)
+        middle = [
+            e.multiply_add(both[part], half, values[0][part], work, fused=True) for part in range(2)
+        ]
+        less = b.fneg(high)
+        return [
+            self._sum(values[0], both),
+            (
+                e.multiply_add(apart[1], high, middle[0], work, fused=True),
+                e.multiply_add(apart[0], less, middle[1], work, fused=True),
+            ),
+            (
+                e.multiply_add(apart[1], less, middle[0], work, fused=True),
+                e.multiply_add(apart[0], high, middle[1], work, fused=True),
+            ),
+        ]
 
     def _four(self, values: Sequence[Complex]) -> list[Complex]:
         b = self.emitter.builder

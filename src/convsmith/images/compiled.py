@@ -196,4 +196,4 @@ def run(jobs: Sequence[Job], workers: int) -> None:
         for job in jobs:
             job.run(edges[band], edges[band + 1])
 
-    share(one, range(bands), min(workers, bands))
+    share(one, range(bands), workers)

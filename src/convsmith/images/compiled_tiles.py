@@ -5,16 +5,18 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images import compiled, portable_tiles, tile_code, transform_code
-from convsmith.images.fourier import Span, Tiled, kernel_transform
+from convsmith.images import compiled, pair_code, portable_tiles, tile_code, transform_code
+from convsmith.images.fourier import Pair, Tiled, kernel_transform
 from convsmith.images.memory import ALIGNED
-from convsmith.images.program import LIMITS, SIZES
-from convsmith.images.tile_code import LOAD_FIELDS, STORE_FIELDS, Load, Store
+from convsmith.images.pair_code import COMMON, PAIR
+from convsmith.images.program import SIZES
+from convsmith.images.tile_code import LOAD, LOAD_FIELDS, STORE, STORE_FIELDS, Load, Store
 from convsmith.images.transform_code import FACTORS, PAD, Transform
 
 Array = NDArray[Any]
@@ -24,13 +26,17 @@ BEYOND = 16
 
 
 @functools.lru_cache(maxsize=256)
-def _function(wanted: Load | Store | Transform) -> Any:
+def _address(wanted: Load | Store | Transform | str) -> int:
+    """Return where machine code lies; a dtype's is what filters pairs of tiles."""
+    writers = {Load: tile_code, Store: tile_code, Transform: transform_code, str: pair_code}
+    writer: Any = writers[type(wanted)]
+    return compiled.address_of(writer.name_of(wanted), lambda: writer.written(wanted))
+
+
+def _function(address: int, parameters: str) -> Any:
     """Return machine code as a function that doesn't hold Python's lock."""
-    writer: Any = transform_code if isinstance(wanted, Transform) else tile_code
-    address = compiled.address_of(writer.name_of(wanted), lambda: writer.written(wanted))
-    pointers, numbers = {Load: (3, 5), Store: (2, 5), Transform: (5, 1)}[type(wanted)]
-    kinds = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * numbers
-    return ctypes.CFUNCTYPE(None, *kinds)(address)
+    kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int64}
+    return ctypes.CFUNCTYPE(None, *(kinds[letter] for letter in parameters))(address)
 
 
 @functools.lru_cache(maxsize=32)
@@ -57,16 +63,19 @@ class Tiles:
         plan, work, step = tiled.plan, tiled.work, tiled.source.shape[2]
         scaled = tiled.scales[0] is not None
         self.size = Transform(*tiled.grid.size, work)
-        self.load = _function(Load(plan.source, work, step))
-        self.transform = _function(self.size)
-        self.store = _function(
-            Store(work, plan.target, step, plan.rounding, plan.bounded, tiled.whole, scaled)
-        )
+        store = Store(work, plan.target, step, plan.rounding, plan.bounded, tiled.whole, scaled)
+        functions = {
+            "load": _address(Load(plan.source, work, step)),
+            "transform": _address(self.size),
+            "store": _address(store),
+        }
+        self._load = _function(functions["load"], LOAD)
+        self._store = _function(functions["store"], STORE)
+        self._pair = _function(_address(work), "pppp")
         numbers = (
             _spectrum(plan.kernel.tobytes(), plan.shape, self.size), _turns(self.size.rows, work),
             _turns(self.size.columns, work),
         )  # fmt: skip
-        self.numbers = [each.ctypes.data for each in numbers]
         scales = [
             np.zeros(0, work) if scale is None else np.pad(scale, (0, BEYOND)).astype(work)
             for scale in tiled.scales
@@ -87,16 +96,60 @@ class Tiles:
             "tile_columns": self.size.columns,
             "tile_stride": self.size.columns + PAD,
         }
-        self._held = values, numbers  # Arrays whose addresses machine code is given must stay.
-        self.load_fields, self.store_fields = (
-            np.array([_number(values[name]) for name in names], np.int64)
-            for names in (LOAD_FIELDS, STORE_FIELDS)
-        )
-        self.fields = self.load_fields.ctypes.data, self.store_fields.ctypes.data
+        load_fields, store_fields = (_told(values, names) for names in (LOAD_FIELDS, STORE_FIELDS))
+        common = functions | {
+            "load_fields": load_fields,
+            "store_fields": store_fields,
+            **dict(zip(("spectrum", "turns_down", "turns_across"), numbers, strict=True)),
+            "channels": step,
+            "tile_stride": self.size.columns + PAD,
+            "plane": self.size.plane,
+            "most": int(np.array(tiled.most, work).view(f"int{8 * SIZES[work]}")),
+        }
+        self._common = _told(common, COMMON)
+        self._fields = load_fields, store_fields
+        self._held = values, common  # Arrays whose addresses machine code is given must stay.
+        self._threads = threading.local()
 
-    def memory(self) -> Memory:
-        """Return memory for two tiles."""
-        return Memory(self)
+    def filter(self, direct: Callable[[Array], Array], pair: Pair) -> None:
+        """Filter two tiles in all channels, `direct` what isn't finite."""
+        held = getattr(self._threads, "held", None)
+        if held is None:
+            held = self._threads.held = _Memory(self.size, self.tiled.source.shape[2])
+        told = [
+            pair.rows.start, pair.rows.count, pair.to_rows.start, pair.to_rows.count,
+            pair.to_rows.offset, pair.wanted,
+        ]  # fmt: skip
+        for read, to in zip(pair.columns, pair.to_columns, strict=True):
+            told += [read.start, read.count, to.start, to.count, to.offset]
+        held.pair[:] = told
+        self._pair(self._common.ctypes.data, held.pair_at, held.at[0], held.left_at)
+        if held.left.any():
+            for channel in np.flatnonzero(held.left):
+                self._filter_directly(direct, pair, held, int(channel))
+            held.left[:] = 0
+
+    def _filter_directly(
+        self, direct: Callable[[Array], Array], pair: Pair, held: _Memory, channel: int
+    ) -> None:
+        rows, to_rows = pair.rows, pair.to_rows
+        for i, (read, to) in enumerate(zip(pair.columns, pair.to_columns, strict=True)):
+            self._load(
+                self._fields[0].ctypes.data, held.at[i], held.left_at, rows.start, rows.count,
+                read.start, read.count, channel,
+            )  # fmt: skip
+            sums = direct(held.planes[i])
+            held.planes[i, : sums.shape[0], : sums.shape[1]] = sums
+            start = held.planes[i, to_rows.offset :, to.offset :].ctypes.data
+            self._store(
+                self._fields[1].ctypes.data, start, to_rows.start, to_rows.count, to.start,
+                to.count, channel,
+            )  # fmt: skip
+
+
+def _told(values: dict[str, Any], names: Sequence[str]) -> Array:
+    """Return what machine code is told: numbers, and the addresses of arrays."""
+    return np.array([_number(values[name]) for name in names], np.int64)
 
 
 def _number(value: Any) -> int:
@@ -117,38 +170,15 @@ def _entries(count: int, work: str) -> Array:
     return found
 
 
-class Memory:
-    """Two tiles that are filtered together, the real and the imaginary part of one."""
+class _Memory:
+    """One thread's memory for two tiles that are filtered together."""
 
-    def __init__(self, tiles: Tiles) -> None:
-        self.tiles = tiles
-        size = tiles.size
+    def __init__(self, size: Transform, channels: int) -> None:
         both = 2 * size.plane
         entries = _entries(both + size.scratch, size.work)
         padded = entries[:both].reshape(2, size.rows, size.columns + PAD)
         self.planes = padded[:, :, : size.columns]
         address = entries.ctypes.data
-        self.at = [address + i * size.plane * SIZES[size.work] for i in range(3)]
-        self.largest = np.zeros(64 // SIZES[size.work], size.work)
-        self.floating = tiles.tiled.plan.source not in LIMITS
-
-    def load(self, index: int, rows: Span, columns: Span, channel: int) -> float:
-        """Fill a tile, zeros where it reads nothing; return the largest magnitude, or NaN."""
-        self.tiles.load(
-            self.tiles.fields[0], self.at[index], self.largest.ctypes.data,
-            rows.start, rows.count, columns.start, columns.count, channel,
-        )  # fmt: skip
-        return float(self.largest.max()) if self.floating else 0.0
-
-    def transform(self, columns: int) -> None:
-        """Filter both tiles, at least some of their first columns."""
-        self.tiles.transform(self.at[0], self.at[2], *self.tiles.numbers, columns)
-
-    def store(self, index: int, rows: Span, columns: Span, channel: int) -> None:
-        """Write a part of a filtered tile to the result."""
-        stride = self.tiles.size.columns + PAD
-        start = (rows.offset * stride + columns.offset) * SIZES[self.tiles.size.work]
-        self.tiles.store(
-            self.tiles.fields[1], self.at[index] + start,
-            rows.start, rows.count, columns.start, columns.count, channel,
-        )  # fmt: skip
+        self.at = [address + i * size.plane * SIZES[size.work] for i in range(2)]
+        self.pair, self.left = np.zeros(len(PAIR), np.int64), np.zeros(channels, np.int64)
+        self.pair_at, self.left_at = self.pair.ctypes.data, self.left.ctypes.data

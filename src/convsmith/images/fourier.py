@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from convsmith.images.fourier_grid import Grid, grid
 from convsmith.images.plane import AxisMap
-from convsmith.images.planning import KernelPlan
+from convsmith.images.planning import KernelPlan, whole_sums
 from convsmith.images.program import LIMITS
 from convsmith.images.region import Region, map_at_hand, places_of
 from convsmith.images.requests import Edges
@@ -50,21 +49,20 @@ class Tiled:
     """(rows, columns, channels)"""
     result: Array
     """(rows, columns, channels)"""
-    maps: tuple[AxisMap, AxisMap]
+    maps: Sequence[AxisMap]
     """Where the places of all tiles are read."""
     fill: float
-    scales: tuple[Array | None, Array | None]
+    scales: Sequence[Array | None]
     """What rows and columns of the result are multiplied by."""
 
     @property
     def whole(self) -> bool:
         """Whether sums are whole numbers."""
-        kernel = self.plan.kernel
-        return self.plan.source in LIMITS and bool((kernel == np.rint(kernel)).all())
+        return whole_sums(self.plan.source, self.plan.kernel)
 
     @property
     def work(self) -> str:
-        """The dtype of the transforms: float32's miss whole numbers by more than a half."""
+        """The dtype of the transforms."""
         return "float64" if self.whole else self.plan.work
 
     @property
@@ -83,6 +81,23 @@ def kernel_transform(kernel: bytes, shape: tuple[int, ...], size: tuple[int, int
     result /= result.size
     result.flags.writeable = False
     return result
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two tiles beside each other that are filtered together."""
+
+    rows: Span
+    """What both read."""
+    to_rows: Span
+    """What of both is written."""
+    columns: tuple[Span, Span]
+    to_columns: tuple[Span, Span]
+
+    @property
+    def wanted(self) -> int:
+        """How many of the tiles' first columns hold all that is written."""
+        return max(span.offset + span.count for span in self.to_columns)
 
 
 def apply(
@@ -104,45 +119,34 @@ def apply(
     """
     cut = grid(plan.shape, region.sizes)
     reached = [cut.reach(axis, region.first[axis], region.last[axis]) for axis in range(2)]
-    maps = tuple(
+    maps = [
         map_at_hand(
             begin - plan.before[axis], min(end, region.sizes[axis]) + plan.after[axis],
             edges.modes[axis], region, axis,
         )
         for axis, (begin, end) in enumerate(reached)
-    )  # fmt: skip
-    scales = tuple(places_of(plan, edges, region, axis)[1] for axis in range(2))
-    tiled = Tiled(plan, cut, source, result, maps, edges.value, scales)
-    most = tiled.most
-    every = tiles(tiled)
+    ]  # fmt: skip
+    scales = [places_of(plan, edges, region, axis)[1] for axis in range(2)]
+    every = tiles(Tiled(plan, cut, source, result, maps, edges.value, scales))
 
     def spans(axis: int, corner: int) -> tuple[Span, Span]:
         """Return what a tile reads, and what of it is written."""
-        begin = corner - reached[axis][0]
-        count = min(cut.step[axis] + plan.shape[axis] - 1, len(maps[axis]) - begin)
         if corner >= region.sizes[axis]:  # Beyond the image there is no tile.
             return Span(0, 0), Span(0, 0)
+        begin = corner - reached[axis][0]
+        read = Span(begin, min(cut.step[axis] + plan.shape[axis] - 1, len(maps[axis]) - begin))
         first = max(region.first[axis], corner)
         last = min(region.last[axis], corner + cut.step[axis])
-        if first >= last:  # Its partner is wanted.
-            return Span(begin, count), Span(0, 0)
-        return Span(begin, count), Span(first - region.first[axis], last - first, first - corner)
+        if first >= last:  # Only its partner is wanted.
+            return read, Span(0, 0)
+        return read, Span(first - region.first[axis], last - first, first - corner)
 
-    def one(corner: tuple[int, int]) -> None:
-        down = spans(0, corner[0])
-        across = [spans(1, corner[1]), spans(1, corner[1] + cut.step[1])]
-        held = every.memory()
-        for channel in range(source.shape[2]):
-            largest = [held.load(i, down[0], across[i][0], channel) for i in range(2)]
-            if all(each < most for each in largest):  # Not so for NaN.
-                held.transform(max(wanted.offset + wanted.count for _, wanted in across))
-            else:
-                for tile in held.planes:
-                    sums = direct(tile)
-                    tile[: sums.shape[0], : sums.shape[1]] = sums
-            for i in range(2):
-                if across[i][1].count:
-                    held.store(i, down[1], across[i][1], channel)
-
-    steps = [range(*ends, unit) for ends, unit in zip(reached, cut.unit, strict=True)]
-    share(one, list(product(*steps)))
+    (top, bottom), (left, right) = reached
+    down = [spans(0, corner) for corner in range(top, bottom, cut.step[0])]
+    across = [spans(1, corner) for corner in range(left, right, cut.step[1])]
+    pairs = [
+        Pair(rows, to_rows, (first[0], second[0]), (first[1], second[1]))
+        for rows, to_rows in down
+        for first, second in zip(across[::2], across[1::2], strict=True)
+    ]
+    share(functools.partial(every.filter, direct), pairs)

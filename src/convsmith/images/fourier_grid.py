@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SIZES: dict[int, float] = {
-    16: 3.4, 32: 3.4, 64: 3.5, 128: 3.7, 256: 4.3, 512: 7.5, 1024: 10.0, 2048: 12.0, 4096: 13.0,
+    16: 3.4, 32: 3.4, 64: 3.5, 96: 3.7, 128: 3.5, 192: 4.1, 256: 4.2, 384: 5.6, 512: 7.0,
+    768: 8.5, 1024: 10.0, 2048: 12.0, 4096: 13.0,
 }  # fmt: skip
 """The sizes of tiles, and what transforms along an axis of such a size take, a number each."""
 

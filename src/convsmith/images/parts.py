@@ -73,9 +73,7 @@ class Recipe:
         return merged[merged != OUTSIDE]
 
     @staticmethod
-    def _reach(
-        plan: KernelPlan, sizes: Sequence[int], index: int, first: int, last: int
-    ) -> Bounds:
+    def _reach(plan: KernelPlan, sizes: Sequence[int], index: int, first: int, last: int) -> Bounds:
         """Return which places outputs read, those beyond the edges too."""
         if plan.method != "fourier":
             return first - plan.before[index], last + plan.after[index]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images.fourier import Span, Tiled, kernel_transform
+from convsmith.images.fourier import Pair, Span, Tiled, kernel_transform
 from convsmith.images.plane import OUTSIDE
 from convsmith.images.portable import converted
-from convsmith.images.program import LIMITS
 
 fft: Any
 try:
@@ -30,22 +30,25 @@ class Tiles:
         transform = kernel_transform(kernel.tobytes(), kernel.shape, tiled.grid.size)
         self.spectrum = transform.astype(np.result_type(tiled.work, np.complex64))
 
-    def memory(self) -> Memory:
-        """Return memory for two tiles."""
-        return Memory(self)
+    def filter(self, direct: Callable[[Array], Array], pair: Pair) -> None:
+        """Filter two tiles in all channels, `direct` what isn't finite."""
+        for channel in range(self.tiled.source.shape[2]):
+            planes = np.zeros((2, *self.tiled.grid.size), self.tiled.work)
+            for plane, columns in zip(planes, pair.columns, strict=True):
+                self._load(plane, pair.rows, columns, channel)
+            # A comparison with NaN fails.
+            if bool((np.abs(planes) < self.tiled.most).all()):
+                values = planes[0] + 1j * planes[1]
+                values = fft.ifft2(fft.fft2(values) * self.spectrum, norm="forward")
+                planes = np.stack([values.real, values.imag])
+            else:
+                planes = np.stack([direct(plane) for plane in planes])
+            for plane, columns in zip(planes, pair.to_columns, strict=True):
+                self._store(plane, pair.to_rows, columns, channel)
 
-
-class Memory:
-    """Two tiles that are filtered together, the real and the imaginary part of one."""
-
-    def __init__(self, tiles: Tiles) -> None:
-        self.tiles = tiles
-        self.planes: Array = np.zeros((2, *tiles.tiled.grid.size), tiles.tiled.work)
-
-    def load(self, index: int, rows: Span, columns: Span, channel: int) -> float:
-        """Fill a tile, zeros where it reads nothing; return the largest magnitude, or NaN."""
-        tiled, plane = self.tiles.tiled, self.planes[index]
-        plane[...] = 0
+    def _load(self, plane: Array, rows: Span, columns: Span, channel: int) -> None:
+        """Fill a tile, but leave zeros where it reads nothing."""
+        tiled = self.tiled
         read = np.ix_(
             *(
                 axis.places[span.start : span.start + span.count]
@@ -53,24 +56,15 @@ class Memory:
             )
         )
         gone = (read[0] == OUTSIDE) | (read[1] == OUTSIDE)
-        entries = tiled.source[(*read, channel)]
-        plane[: rows.count, : columns.count] = np.where(gone, tiled.fill, entries)
-        return 0.0 if tiled.plan.source in LIMITS else float(np.abs(plane).max())
+        entries = np.where(gone, tiled.fill, tiled.source[(*read, channel)])
+        plane[: rows.count, : columns.count] = entries
 
-    def transform(self, columns: int) -> None:
-        """Filter both tiles, at least some of their first columns."""
-        values = self.planes[0] + 1j * self.planes[1]
-        values = fft.ifft2(fft.fft2(values) * self.tiles.spectrum, norm="forward")
-        self.planes[0], self.planes[1] = values.real, values.imag
-
-    def store(self, index: int, rows: Span, columns: Span, channel: int) -> None:
+    def _store(self, plane: Array, rows: Span, columns: Span, channel: int) -> None:
         """Write a part of a filtered tile to the result."""
-        tiled = self.tiles.tiled
-        down, across = (
-            slice(span.start, span.start + span.count) for span in (rows, columns)
-        )
+        tiled = self.tiled
+        down, across = (slice(span.start, span.start + span.count) for span in (rows, columns))
         inside = tuple(slice(s.offset, s.offset + s.count) for s in (rows, columns))
-        part = self.planes[index][inside]
+        part = plane[inside]
         if tiled.whole:
             part = np.rint(part)
         if tiled.scales[0] is not None and tiled.scales[1] is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -25,8 +25,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.cache_clear)
 
 
-def share(one: Callable[[Any], None], todo: Iterable[Any], workers: int) -> None:
-    """Call a function with each entry, in any order, on some threads."""
+def share(one: Callable[[Any], None], todo: Sequence[Any], workers: int) -> None:
+    """Call a function with each entry, in any order, on at most so many threads."""
     left = iter(todo)
 
     def help_out() -> None:
@@ -34,7 +34,7 @@ def share(one: Callable[[Any], None], todo: Iterable[Any], workers: int) -> None
             one(entry)
 
     # This thread works too: it needn't be woken.
-    helpers = [pool(workers).submit(help_out) for _ in range(workers - 1)]
+    helpers = [pool(workers).submit(help_out) for _ in range(min(workers, len(todo)) - 1)]
     help_out()
     for helper in helpers:
         helper.result()

@@ -20,6 +20,9 @@ LOAD_FIELDS = (
 STORE_FIELDS = ("target", "target_stride", "row_scale", "column_scale", "tile_stride")
 """What calls are told, as 64-bit numbers in these orders; addresses and strides in entries."""
 
+LOAD, STORE = "pppiiiii", "ppiiiii"
+"""The arguments of the machine code."""
+
 POINTERS = ("source", "row_map", "column_map", "fill", "target", "row_scale", "column_scale")
 
 MOST_SHUFFLED = 4
@@ -61,11 +64,11 @@ def name_of(wanted: Load | Store) -> str:
 def written(wanted: Load | Store) -> Any:
     """Return the module with the function.
 
-    To load: ``(fields, tile, largest, row, rows, column, columns, channel)``: where in the maps the
-    tile begins and how much of it is read; the rest is zero. `largest` is where a vector goes, one
-    lane of which is the largest magnitude if images are floating (more than any if one is NaN).
+    The arguments of `LOAD` are ``(fields, tile, largest, row, rows, column, columns, channel)``:
+    where in the maps the tile begins and how much of it is read; the rest is zero. `largest` is
+    where the bits of the largest magnitude go if images are floating (NaN has more than any).
 
-    To store: ``(fields, tile, row, rows, column, columns, channel)``: where results go.
+    Those of `STORE` are ``(fields, tile, row, rows, column, columns, channel)``: where results go.
     """
     module = ir.Module(name_of(wanted))
     module.triple = emit.machine().triple
@@ -87,10 +90,6 @@ class _Writer:
             value = b.load(b.gep(arguments, [number(i)], source_etype=INT64), typ=INT64)
             self.fields[name] = b.inttoptr(value, POINTER) if name in POINTERS else value
 
-    def _shuffled(self, a: Any, c: Any, order: Sequence[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(INT32, len(order)), list(order))
-        return self.emitter.builder.shuffle_vector(a, c, mask)
-
     def _wide(self, dtype: str, step: int) -> Any:
         """Return the type of all that lies from the first to the last lane's entry."""
         return ir.VectorType(KINDS[dtype][0], (self.emitter.lanes - 1) * step + 1)
@@ -98,7 +97,7 @@ class _Writer:
 
 class _Loader(_Writer):
     def __init__(self, module: Any, wanted: Load) -> None:
-        super().__init__(module, wanted, "pppiiiii", LOAD_FIELDS)
+        super().__init__(module, wanted, LOAD, LOAD_FIELDS)
         self.wanted = wanted
         e = self.emitter
         self.bits = f"int{8 * SIZES[wanted.work]}"
@@ -128,7 +127,8 @@ class _Loader(_Writer):
         with e.loop(rows, f["tile_rows"], number(1)) as loop:
             line = e.address(tile, b.mul(loop.index, f["tile_stride"]), wanted.work)
             self._zeros(line, number(0), f["tile_columns"])
-        e.store(b.load(self.largest, typ=e.vector(self.bits)), largest, self.bits)
+        found = b.load(self.largest, typ=e.vector(self.bits))
+        b.store(b.zext(e.highest(found, self.bits), INT64), largest)
         b.ret_void()
         return self.module
 
@@ -174,7 +174,7 @@ class _Loader(_Writer):
             with e.loop(first, whole, number(e.lanes)) as loop:
                 place = origin(loop.index)
                 every = b.load(place, align=SIZES[wanted.source], typ=kind)
-                value = self._shuffled(every, every, order)
+                value = e.shuffled(every, every, order)
                 self._put(value, e.address(line, b.sub(loop.index, column), wanted.work))
             begin = loop.index
         with e.loop(begin, last, number(1)) as single:
@@ -212,7 +212,7 @@ class _Loader(_Writer):
 
 class _Storer(_Writer):
     def __init__(self, module: Any, wanted: Store) -> None:
-        super().__init__(module, wanted, "ppiiiii", STORE_FIELDS)
+        super().__init__(module, wanted, STORE, STORE_FIELDS)
         self.wanted = wanted
         self.rest = self.emitter.builder.alloca(self.emitter.vector(wanted.target))
 
@@ -269,7 +269,7 @@ class _Storer(_Writer):
         if wanted.step > 1:
             known = b.load(to, align=size, typ=kind)
             spread = [i // wanted.step if i % wanted.step == 0 else 0 for i in range(kind.count)]
-            value = self._shuffled(value, value, spread)
+            value = e.shuffled(value, value, spread)
             order = [i + kind.count * (i % wanted.step == 0) for i in range(kind.count)]
-            value = self._shuffled(known, value, order)
+            value = e.shuffled(known, value, order)
         b.store(value, to, align=size)

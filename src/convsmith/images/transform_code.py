@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 
 from convsmith.images import emit
 from convsmith.images.butterflies import Butterflies, Complex, swapped
-from convsmith.images.emit import INT32, Emitter, number
+from convsmith.images.emit import Emitter, number
 from convsmith.images.program import SIZES
 
 Array = NDArray[Any]
 
 FACTORS: dict[int, tuple[int, ...]] = {
-    16: (4, 4), 32: (4, 8), 64: (8, 8), 128: (4, 4, 8), 256: (4, 4, 4, 4), 512: (8, 8, 8),
-    1024: (4, 4, 8, 8),
+    16: (4, 4), 32: (4, 8), 64: (8, 8), 96: (3, 4, 8), 128: (4, 4, 8), 192: (3, 4, 4, 4),
+    256: (4, 4, 4, 4), 384: (3, 4, 4, 8), 512: (4, 4, 4, 8), 768: (3, 4, 8, 8), 1024: (4, 4, 8, 8),
 }  # fmt: skip
 """The sizes that there are, and the transforms in registers that make them up."""
+
+TRANSFORM = "pppppi"
+"""The arguments of the machine code."""
 
 PAD = 16
 """Rows a power of two apart would share the same few places of the cache."""
@@ -85,7 +88,7 @@ def spectrum(transform: Transform, values: Array) -> Array:
     lanes = transform.lanes
     groups = placed.reshape(-1, lanes, transform.columns).transpose(0, 2, 1)
     return np.ascontiguousarray(
-        np.stack([groups.real, groups.imag], 2), dtype=transform.work
+        np.stack([np.real(groups), np.imag(groups)], 2), dtype=transform.work
     )
 
 
@@ -113,8 +116,8 @@ def turns_count(size: int) -> int:
 def written(transform: Transform) -> Any:
     """Return the module with the function.
 
-    Its arguments are both tiles, memory, the kernel's transform, the turns of rows and of columns,
-    and how many columns of results are wanted.
+    Its arguments are `TRANSFORM`: both tiles, memory, the kernel's transform, the turns of rows
+    and of columns, and how many columns of results are wanted.
     """
     module = ir.Module(name_of(transform))
     module.triple = emit.machine().triple
@@ -133,7 +136,7 @@ class _Writer:
         self.module = module
         self.transform = transform
         self.work = transform.work
-        self.emitter = Emitter(module, name_of(transform), "pppppi", transform.lanes)
+        self.emitter = Emitter(module, name_of(transform), TRANSFORM, transform.lanes)
         self.butterflies = Butterflies(self.emitter, self.work)
 
     def write(self) -> Any:
@@ -308,7 +311,7 @@ class _Writer:
                     lines = [value[part] for value in values[index : index + block]]
                     for first, line in enumerate(self._blocks_transposed(lines)):
                         for lane in range(0, e.lanes, block):
-                            piece = self._shuffled(line, line, range(lane, lane + block))
+                            piece = self.emitter.shuffled(line, line, range(lane, lane + block))
                             to = place(rows[index], lane + first, part)
                             b.store(piece, to, align=SIZES[self.work])
 
@@ -324,24 +327,22 @@ class _Writer:
             for start in range(0, lanes, block):
                 for at in range(start + half * block // 2, start + (half + 1) * block // 2, run):
                     order += [*range(at, at + run), *range(lanes + at, lanes + at + run)]
-            return self._shuffled(a, c, order)
+            return self.emitter.shuffled(a, c, order)
 
         if block == 2:
-            return [mixed(*lines, 1, half) for half in range(2)]
-        first, second = lines[:2], lines[2:]
-        pairs = [(mixed(*first, 1, half), mixed(*second, 1, half)) for half in range(2)]
-        return [mixed(*pair, 2, half) for pair in pairs for half in range(2)]
+            return [mixed(lines[0], lines[1], 1, half) for half in range(2)]
+        pairs = [
+            (mixed(lines[0], lines[1], 1, half), mixed(lines[2], lines[3], 1, half))
+            for half in range(2)
+        ]
+        return [mixed(a, c, 2, half) for a, c in pairs for half in range(2)]
 
     def _joined(self, pieces: list[Any]) -> Any:
         """Return one vector of several."""
         while len(pieces) > 1:
             length = 2 * pieces[0].type.count
             pieces = [
-                self._shuffled(a, c, range(length))
+                self.emitter.shuffled(a, c, range(length))
                 for a, c in zip(pieces[::2], pieces[1::2], strict=True)
             ]
         return pieces[0]
-
-    def _shuffled(self, a: Any, c: Any, order: Sequence[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(INT32, len(order)), list(order))
-        return self.emitter.builder.shuffle_vector(a, c, mask)
