@@ -11,9 +11,8 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from convsmith.images.machine_code import FIELDS, Tiling
 from convsmith.images.memory import ALIGNED
 from convsmith.images.plane import Plane
 from convsmith.images.program import SIZES, Program
+from convsmith.images.threads import share
 
 VARIABLE = "CONVSMITH_IMAGES"
 NOWHERE = "off"
@@ -57,18 +57,23 @@ def folder() -> Path | None:
 
 def function(wanted: Program) -> Band:
     """Return a program's machine code as a function that doesn't hold Python's lock."""
-    name = machine_code.name_of(wanted)
+    address = address_of(machine_code.name_of(wanted), lambda: machine_code.written(wanted))
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+    return kind(address)
+
+
+def address_of(name: str, write: Callable[[], Any]) -> int:
+    """Return where a function's machine code lies, which is made from a module only once."""
     with _making:
         address = _addresses.get(name)
         if address is None:
             made = _kept(name)
             if made is None:
-                made = emit.optimised(machine_code.written(wanted))
+                made = emit.optimised(write())
                 _keep(name, made)
             address = emit.loaded(made, name)
             _addresses[name] = address
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-    return kind(address)
+    return address
 
 
 @lru_cache(maxsize=4096)
@@ -103,17 +108,6 @@ def _keep(name: str, made: bytes) -> None:
         place.mkdir(parents=True, exist_ok=True)
         with replacing(place / f"{name}.o") as temporary:
             temporary.write_bytes(hashlib.sha256(made).digest() + made)
-
-
-@cache
-def pool(workers: int) -> ThreadPoolExecutor:
-    """Return threads that stay."""
-    return ThreadPoolExecutor(workers, thread_name_prefix="convsmith-images")
-
-
-if hasattr(os, "register_at_fork"):
-    # A child has none of its parent's threads, and would wait for them forever.
-    os.register_at_fork(after_in_child=pool.cache_clear)
 
 
 _memory = threading.local()
@@ -203,15 +197,9 @@ def run(jobs: Sequence[Job], workers: int) -> None:
         line = sum(abs(job.fields[FIELDS.index("columns")]) for job in jobs) * 8
         bands = max(bands, min(rows * int(line) // BAND_BYTES, rows // 32 or 1))
     edges = [rows * i // bands for i in range(bands + 1)]
-    todo = iter(range(bands))
 
-    def help_out() -> None:
-        for band in todo:
-            for job in jobs:
-                job.run(edges[band], edges[band + 1])
+    def one(band: int) -> None:
+        for job in jobs:
+            job.run(edges[band], edges[band + 1])
 
-    # This thread works too: it needn't be woken.
-    helpers = [pool(workers).submit(help_out) for _ in range(min(workers, bands) - 1)]
-    help_out()
-    for helper in helpers:
-        helper.result()
+    share(one, range(bands), workers)

@@ -127,8 +127,12 @@ class Emitter:
         kind = ir.VectorType(scalar.type, self.lanes)
         nothing = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(nothing, scalar, ir.Constant(INT32, 0))
-        order = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, nothing, order)
+        return self.shuffled(first, nothing, [0] * self.lanes)
+
+    def shuffled(self, a: Any, c: Any, order: Sequence[int]) -> Any:
+        """Return entries of two vectors, which are numbered one after the other."""
+        mask = ir.Constant(ir.VectorType(INT32, len(order)), list(order))
+        return self.builder.shuffle_vector(a, c, mask)
 
     def first_lanes(self, count: Any) -> Mask:
         """Return the mask of the first lanes."""
@@ -224,6 +228,12 @@ class Emitter:
         word = f"{kind}imum" if sort == "f" else f"{'u' if sort == 'u' else 's'}{kind}"
         name = f"llvm.{word}.{self._suffix(dtype)}"
         return self.builder.call(self._intrinsic(name, vector, [vector] * 2), [a, b])
+
+    def highest(self, value: Any, dtype: str) -> Any:
+        """Return the largest entry of a vector of integers."""
+        kind, word = self.vector(dtype), "umax" if KINDS[dtype][1] == "u" else "smax"
+        name = f"llvm.vector.reduce.{word}.{self._suffix(dtype)}"
+        return self.builder.call(self._intrinsic(name, kind.element, [kind]), [value])
 
     def to_order(self, value: Any, dtype: str, semiring: str) -> Any:
         """Return floats as integers of the same order, NaN beyond what the semiring looks for."""
@@ -383,11 +393,18 @@ def processor() -> str:
     return f"{llvm.get_default_triple()} {llvm.get_host_cpu_name()} {features}"
 
 
+SOURCES = (
+    "emit.py", "passes.py", "program.py", "machine_code.py", "butterflies.py", "transform_code.py",
+    "tile_code.py", "pair_code.py",
+)  # fmt: skip
+"""The files that write machine code."""
+
+
 @cache
 def sources() -> str:
     """Return a digest of what writes machine code: LLVM and the files here."""
     digest = hashlib.sha256(repr(llvm.llvm_version_info).encode())
-    for name in ("emit.py", "passes.py", "program.py", "machine_code.py"):
+    for name in SOURCES:
         digest.update(resources.files("convsmith.images").joinpath(name).read_bytes())
     return digest.hexdigest()
 

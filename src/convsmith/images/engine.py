@@ -12,21 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images import fourier, portable
+from convsmith.images import fourier, portable, portable_tiles
 from convsmith.images.plane import OUTSIDE, Plane, nowhere, straight
 from convsmith.images.planning import KernelPlan
 from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
-from convsmith.images.threads import processors
+from convsmith.images.threads import processors, share
 
 compiled: Any = None
+compiled_tiles: Any = None
 try:
     from convsmith.images import compiled as _compiled
+    from convsmith.images import compiled_tiles as _compiled_tiles
     from convsmith.images.emit import supported
 
     if supported():
-        compiled = _compiled
+        compiled, compiled_tiles = _compiled, _compiled_tiles
 except ImportError:  # llvmlite is in the extra "images".
     pass
 
@@ -137,8 +139,10 @@ def _apply_planes(
     jobs = []
     for plan, result in zip(plans, results, strict=True):
         if plan.method == "fourier":
+            tiles = portable_tiles if compiled is None else compiled_tiles
+            several = functools.partial(share, workers=workers or processors())
             direct = functools.partial(_padded_sums, plan)
-            fourier.apply(plan, edges, source, result, region, workers, direct)
+            fourier.apply(plan, edges, source, result, region, tiles.Tiles, several, direct)
             continue
         rows, row_scale = places_of(plan, edges, region, 0)
         columns, column_scale = places_of(plan, edges, region, 1)

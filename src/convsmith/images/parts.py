@@ -66,19 +66,18 @@ class Recipe:
         if first == last:
             return np.zeros(0, np.int64)
         index = self.axes.index(axis)
-        size, mode = self.shape[axis], self.wanted.edges.modes[index]
-        reaches = {self._reach(plan, index, first, last, size) for p in self.plans for plan in p}
-        needed = [np.unique(index_map(*reach, size, mode)) for reach in reaches]
+        sizes, mode = tuple(self.shape[a] for a in self.axes), self.wanted.edges.modes[index]
+        reaches = {self._reach(plan, sizes, index, first, last) for p in self.plans for plan in p}
+        needed = [np.unique(index_map(*reach, sizes[index], mode)) for reach in reaches]
         merged = np.unique(np.concatenate(needed))
         return merged[merged != OUTSIDE]
 
     @staticmethod
-    def _reach(plan: KernelPlan, index: int, first: int, last: int, size: int) -> Bounds:
+    def _reach(plan: KernelPlan, sizes: Sequence[int], index: int, first: int, last: int) -> Bounds:
         """Return which places outputs read, those beyond the edges too."""
         if plan.method != "fourier":
             return first - plan.before[index], last + plan.after[index]
-        begin, end = fourier.reach(plan, index, first, last)
-        return begin, min(end, size + plan.after[index])
+        return fourier.reach(plan, sizes, index, first, last)
 
     def part(self, block: Array, bounds: Sequence[Bounds], workers: int | None = None) -> Array:
         """Return some outputs.

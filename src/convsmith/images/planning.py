@@ -24,8 +24,8 @@ Array = NDArray[Any]
 LINE_OVERHEAD = 3.5
 """What a second pass over a tile costs, in multiplications of each output."""
 
-FOURIER_COST = 500.0
-"""What transforms of tiles cost, in multiplications of each output."""
+FOURIER_COST = 100.0
+"""What transforms of tiles cost, in multiplications of each output, in the same dtype."""
 
 WHOLE_FLOAT32 = 2**24
 """Up to here float32 holds every whole number."""
@@ -87,7 +87,8 @@ def plain_plan(wanted: Request, index: int, kernel: Array) -> KernelPlan:
     bound = _bound(source, wanted.edges.value, kernel)
     work = wanted.convention.work or _work(source, target, kernel, bound)
     lines, loss = _lines(kernel, wanted.tolerances[index], work)
-    considered = _considered(wanted, kernel, lines, loss)
+    exact = work == "float32" and whole_sums(source, kernel)
+    considered = _considered(wanted, kernel, lines, loss, FOURIER_COST * (2 if exact else 1))
     chosen = min(considered, key=lambda entry: entry[1])[0]
     if wanted.method is not None:
         chosen = wanted.method
@@ -171,8 +172,16 @@ def _work(source: str, target: str, kernel: Array, bound: float) -> str:
     """Return the dtype of sums: float32 unless that would lose what the image holds."""
     if source in WIDE or target in WIDE:
         return "float64"
-    whole = source in LIMITS and bool((kernel == np.rint(kernel)).all())
+    whole = whole_sums(source, kernel)
     return "float64" if whole and bound > WHOLE_FLOAT32 else "float32"
+
+
+def whole_sums(source: str, kernel: Array) -> bool:
+    """Return whether sums are whole numbers, which float32's transforms miss by more than a half.
+
+    Transforms compute them in float64.
+    """
+    return source in LIMITS and bool((kernel == np.rint(kernel)).all())
 
 
 def _lines(kernel: Array, tolerance: float | None, work: str) -> tuple[tuple[Array, ...], str]:
@@ -205,7 +214,7 @@ def _straightened(line: Array) -> Array:
 
 
 def _considered(
-    wanted: Request, kernel: Array, lines: tuple[Array, ...], loss: str
+    wanted: Request, kernel: Array, lines: tuple[Array, ...], loss: str, transforms: float
 ) -> list[tuple[str, float, str]]:
     direct = float(kernel.size)
     by_lines = float("inf")
@@ -214,8 +223,8 @@ def _considered(
         by_lines = terms * (sum(kernel.shape) + LINE_OVERHEAD * (kernel.ndim - 1))
     # Lines and volumes of transforms aren't built: kernels that long are rare there.
     planar = kernel.ndim == 2
-    fourier = FOURIER_COST if planar else float("inf")
-    why = "tiles that fit the cache" if planar else "only for two axes"
+    fourier = transforms if planar else float("inf")
+    why = "two tiles at a time" if planar else "only for two axes"
     if wanted.convention.plain:
         return [
             ("direct", direct, "sums in the order of the convention"),
