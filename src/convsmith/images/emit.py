@@ -315,7 +315,9 @@ def processor() -> str:
 def sources() -> str:
     """Return a digest of what writes machine code: LLVM and the files here."""
     digest = hashlib.sha256(repr(llvm.llvm_version_info).encode())
-    for name in ("emit.py", "passes.py", "program.py", "machine_code.py"):
+    for name in (
+        "emit.py", "passes.py", "program.py", "machine_code.py", "running.py", "running_code.py"
+    ):  # fmt: skip
         digest.update(resources.files("convsmith.images").joinpath(name).read_bytes())
     return digest.hexdigest()
 

@@ -99,7 +99,8 @@ def apply_lines(
     plan = plan_kernel(wanted, 0, wanted.kernels[0])
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
-    plan = _by_lines(plan, turned, rounding)
+    if plan.method != "running":
+        plan = _by_lines(plan, turned, rounding)
     if convention == "opencv" and len(lines) == 2:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
         plan = replace(plan, mirrored=(_symmetry(turned[0]), 0))

@@ -1,4 +1,4 @@
-"""How each kernel is applied: directly, by lines, or by Fourier transforms; and why.
+"""How each kernel is applied: directly, by lines, running sums or Fourier transforms; and why.
 
 The choice depends on kernel and dtypes only, never on the image's size, so that parts of an image
 give the same numbers as the whole.
@@ -17,14 +17,20 @@ from convsmith import kernels
 from convsmith.errors import ArgumentError, compose
 from convsmith.images.program import LIMITS, WIDE
 from convsmith.images.requests import Request
+from convsmith.images.running import Box, box_for
 
 Array = NDArray[Any]
 
 LINE_OVERHEAD = 3.5
 """What a second pass over a tile costs, in multiplications of each output."""
 
+RUNNING_COST = 3.0
+"""What a running sum costs, in multiplications of each output."""
+
 FOURIER_COST = 500.0
 """What transforms of tiles cost, in multiplications of each output."""
+
+OTHERWISE = "would round otherwise than the convention"
 
 WHOLE_FLOAT32 = 2**24
 """Up to here float32 holds every whole number."""
@@ -51,6 +57,8 @@ class KernelPlan:
     """For each line 1 or -1 if pairs of its entries are added, or subtracted, first."""
     considered: tuple[tuple[str, float, str], ...]
     """Each method with its cost, in multiplications of each output, and what there is to say."""
+    box: Box | None = None
+    """By running sums: the kernel."""
 
     @property
     def before(self) -> tuple[int, ...]:
@@ -64,7 +72,8 @@ class KernelPlan:
 
     def __str__(self) -> str:
         size = " x ".join(map(str, self.shape))
-        dtypes = f"{self.source} in, summed in {self.work}, {self.target} out"
+        work = self.box.sums if self.box is not None and self.method == "running" else self.work
+        dtypes = f"{self.source} in, summed in {work}, {self.target} out"
         rows = [f"kernel {size}, anchor {self.anchor}; {dtypes}"]
         for method, cost, reason in self.considered:
             mark = "->" if method == self.method else "  "
@@ -79,7 +88,8 @@ def plan_kernel(wanted: Request, index: int, kernel: Array) -> KernelPlan:
     bound = _bound(source, wanted.edges.value, kernel)
     work = wanted.convention.work or _work(source, target, kernel, bound)
     lines, loss = _lines(kernel, wanted.tolerances[index], work)
-    considered = _considered(wanted, kernel, lines, loss)
+    box, why = box_for(kernel, wanted.tolerances[index], (source, target), wanted.edges)
+    considered = _considered(wanted, kernel, (lines, loss), (box, why))
     chosen = min(considered, key=lambda entry: entry[1])[0]
     if wanted.method is not None:
         chosen = wanted.method
@@ -110,6 +120,7 @@ def plan_kernel(wanted: Request, index: int, kernel: Array) -> KernelPlan:
         mirrored=(0,) * kernel.ndim,
         bounded=bound < 2**31 and target in LIMITS and np.dtype(target).itemsize <= 2,
         considered=tuple(considered),
+        box=box,
     )
 
 
@@ -150,25 +161,35 @@ def _separated(kernel: bytes, shape: tuple[int, ...], tolerance: float) -> tuple
 
 
 def _considered(
-    wanted: Request, kernel: Array, lines: tuple[Array, ...], loss: str
+    wanted: Request,
+    kernel: Array,
+    by_lines: tuple[tuple[Array, ...], str],
+    boxed: tuple[Box | None, str],
 ) -> list[tuple[str, float, str]]:
     direct = float(kernel.size)
-    by_lines = float("inf")
-    if lines:
-        terms = lines[0].shape[1]
-        by_lines = terms * (sum(kernel.shape) + LINE_OVERHEAD * (kernel.ndim - 1))
-    # Lines and volumes of transforms aren't built: kernels that long are rare there.
-    planar = kernel.ndim == 2
-    fourier = FOURIER_COST if planar else float("inf")
-    why = "tiles that fit the cache" if planar else "only for two axes"
+    nothing = float("inf")
+    if wanted.convention.plain or wanted.convention.work is not None:
+        boxed = None, OTHERWISE
     if wanted.convention.plain:
         return [
             ("direct", direct, "sums in the order of the convention"),
-            ("separable", float("inf"), "would round otherwise than the convention"),
-            ("fourier", float("inf"), "would round otherwise than the convention"),
+            *((method, nothing, OTHERWISE) for method in ("separable", "running", "fourier")),
         ]
+    lines, loss = by_lines
+    separable = nothing
+    if lines:
+        terms = lines[0].shape[1]
+        separable = terms * (sum(kernel.shape) + LINE_OVERHEAD * (kernel.ndim - 1))
+    box, why_box = boxed
+    # Lines and volumes of transforms aren't built: kernels that long are rare there.
+    planar = kernel.ndim == 2
     return [
         ("direct", direct, "every entry of the kernel"),
-        ("separable", by_lines, loss),
-        ("fourier", fourier, why),
+        ("separable", separable, loss),
+        ("running", nothing if box is None else RUNNING_COST, why_box),
+        (
+            "fourier",
+            FOURIER_COST if planar else nothing,
+            "tiles that fit the cache" if planar else "only for two axes",
+        ),
     ]
