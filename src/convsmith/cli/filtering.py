@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from convsmith.images.treatment import Treatment
 
 Convention = Literal["opencv", "scipy", "skimage", "kornia"]
-Method = Literal["direct", "separable", "fourier"]
+Method = Literal["direct", "separable", "running", "fourier"]
 
 
 HELP = (

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ import numpy as np
 import platformdirs
 
 from convsmith.files import replacing
-from convsmith.images import emit, machine_code
+from convsmith.images import emit, machine_code, running_code
 from convsmith.images.machine_code import FIELDS, Tiling
 from convsmith.images.memory import ALIGNED
 from convsmith.images.plane import Plane
 from convsmith.images.program import SIZES, Program
+from convsmith.images.running import Form, Running
 from convsmith.images.threads import share
 
 VARIABLE = "CONVSMITH_IMAGES"
@@ -55,11 +57,17 @@ def folder() -> Path | None:
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("convsmith")) / "images"
 
 
-def function(wanted: Program) -> Band:
+def function(wanted: Program | Form) -> Band:
     """Return a program's machine code as a function that doesn't hold Python's lock."""
-    address = address_of(machine_code.name_of(wanted), lambda: machine_code.written(wanted))
+    name = machine_code.name_of(wanted)
+
+    def write() -> Any:
+        if isinstance(wanted, Form):
+            return running_code.written(wanted, name)
+        return machine_code.written(wanted)
+
     kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-    return kind(address)
+    return kind(address_of(name, write))
 
 
 def address_of(name: str, write: Callable[[], Any]) -> int:
@@ -149,7 +157,8 @@ class Job:
         }
         self._held = values  # Arrays whose addresses machine code is given must stay.
         self.fields = np.array([_number(values[name]) for name in FIELDS], np.int64)
-        self.rows = plane.target.shape[0]
+        self.rows, self.columns = plane.target.shape
+        self.high = wanted.margin[0]
         taps = sum(s.count for term in wanted.terms for s in term)
         self.work = plane.target.size * (taps + OVERHEAD)
 
@@ -164,12 +173,64 @@ def _numbers(kernels: Sequence[Any], wanted: Program) -> Any:
     return (numbers.astype(np.int64) if wanted.whole else numbers).astype(wanted.work)
 
 
+class BoxJob:
+    """A box and a plane, ready to run on bands of rows."""
+
+    def __init__(self, wanted: Running, plane: Plane) -> None:
+        columns = plane.target.shape[1]
+        layout = running_code.Layout(wanted.step, columns, wanted.columns)
+        past = plane.target.nbytes >= PAST and layout.may_pass(plane.target)
+        self.function = _of_form(wanted.form(past))
+        self.scratch = layout.scratch_bytes
+        self.rows, self.columns = plane.target.shape[0], columns
+        self.high = wanted.rows - 1
+        self.tile_rows = 1
+        self.work = plane.target.size * OVERHEAD
+        first, last, shift = plane.column_map.run
+        values = {
+            "source": plane.source,
+            "source_stride": plane.source.strides[0],
+            "target": plane.target,
+            "target_stride": plane.target.strides[0],
+            "row_map": plane.row_map.places,
+            "column_map": plane.column_map.places,
+            "columns": columns,
+            "tile": layout.tile,
+            "first_column": first,
+            "last_column": last,
+            "column_shift": shift,
+            "fill": plane.fill,
+            "rows": wanted.rows,
+            "taps": wanted.columns,
+            "factors": np.array(wanted.box.rounding.factors, np.float32),
+        }
+        self._held = values
+        self.fields = np.array([_number(values[name]) for name in running_code.FIELDS], np.int64)
+
+    def run(self, first: int, last: int) -> None:
+        """Filter some rows."""
+        self.function(self.fields.ctypes.data, first, last, scratch(self.scratch))
+
+
+@lru_cache(maxsize=256)
+def _of_form(wanted: Form) -> Band:
+    return function(wanted)
+
+
 def _spread(plane: Plane, wanted: Program) -> Any:
     return None if plane.column_scale is None else np.repeat(plane.column_scale, wanted.step)
 
 
 def _number(value: Any) -> int:
-    return int(value.ctypes.data) if isinstance(value, np.ndarray) else int(value)
+    return value.__array_interface__["data"][0] if isinstance(value, np.ndarray) else int(value)
+
+
+def job(wanted: Program | Running, plane: Plane) -> Job | BoxJob:
+    """Return a program and a plane, ready to run."""
+    if isinstance(wanted, Running):
+        return BoxJob(wanted, plane)
+    past = may_pass(wanted, plane.target)
+    return Job(replace(wanted, past=True) if past else wanted, plane)
 
 
 def may_pass(wanted: Program, target: Any) -> bool:
@@ -187,15 +248,15 @@ def may_pass(wanted: Program, target: Any) -> bool:
     )
 
 
-def run(jobs: Sequence[Job], workers: int) -> None:
+def run(jobs: Sequence[Job | BoxJob], workers: int) -> None:
     """Filter all rows of planes of one height."""
     rows, work = jobs[0].rows, sum(job.work for job in jobs)
-    least = max(jobs[0].tile_rows, 8 * max(job.program.margin[0] for job in jobs))
+    least = max(jobs[0].tile_rows, 8 * max(job.high for job in jobs))
     bands = min(workers * 4, rows // least or 1, work // SMALL or 1)
     if len(jobs) > 1:
         # What several programs read should be found in the cache.
-        line = sum(abs(job.fields[FIELDS.index("columns")]) for job in jobs) * 8
-        bands = max(bands, min(rows * int(line) // BAND_BYTES, rows // 32 or 1))
+        line = sum(job.columns for job in jobs) * 8
+        bands = max(bands, min(rows * line // BAND_BYTES, rows // 32 or 1))
     edges = [rows * i // bands for i in range(bands + 1)]
 
     def one(band: int) -> None:

@@ -395,7 +395,7 @@ def processor() -> str:
 
 SOURCES = (
     "emit.py", "passes.py", "program.py", "machine_code.py", "butterflies.py", "transform_code.py",
-    "tile_code.py", "pair_code.py",
+    "tile_code.py", "pair_code.py", "running.py", "running_code.py",
 )  # fmt: skip
 """The files that write machine code."""
 

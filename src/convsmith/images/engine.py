@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.images import fourier, portable, portable_tiles
+from convsmith.images import fourier, portable, portable_tiles, running
 from convsmith.images.plane import OUTSIDE, Plane, nowhere, straight
 from convsmith.images.planning import KernelPlan
 from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
+from convsmith.images.running import Running
 from convsmith.images.threads import processors, share
 
 compiled: Any = None
@@ -284,7 +285,10 @@ def _line(plan: KernelPlan, shape: tuple[int, int]) -> tuple[Stage, Array]:
 
 def _program(
     plan: KernelPlan, step: int, chains: Sequence[Sequence[Stage]], edges: Edges
-) -> Program:
+) -> Program | Running:
+    if plan.method == "running":
+        assert plan.box is not None
+        return Running(plan.box, chains[0][0].rows, chains[0][0].columns, step)
     return Program(
         source=plan.source,
         work=plan.work,
@@ -299,14 +303,13 @@ def _program(
     )
 
 
-def execute(jobs: Sequence[tuple[Program, Plane]], workers: int | None) -> None:
+def execute(jobs: Sequence[tuple[Program | Running, Plane]], workers: int | None) -> None:
     """Run programs on planes of one height."""
     if compiled is None:
         for program, plane in jobs:
-            portable.run(program, plane)
+            if isinstance(program, Running):
+                running.portable(program, plane)
+            else:
+                portable.run(program, plane)
         return
-    ready = [
-        compiled.Job(replace(p, past=True) if compiled.may_pass(p, plane.target) else p, plane)
-        for p, plane in jobs
-    ]
-    compiled.run(ready, workers or processors())
+    compiled.run([compiled.job(*each) for each in jobs], workers or processors())

@@ -62,8 +62,8 @@ def filter(
         flip: whether the kernel is turned around first, a convolution.
         convention: ``"opencv"``, ``"scipy"``, ``"skimage"`` or ``"kornia"``: their edges, words,
             rounding and order of sums.
-        method: ``"direct"``, ``"separable"`` or ``"fourier"`` instead of the fastest;
-            `convsmith.images.plan` shows them.
+        method: ``"direct"``, ``"separable"``, ``"running"`` (boxes over bytes) or ``"fourier"``
+            instead of the fastest; `convsmith.images.plan` shows them.
         workers: threads, as many as there are processors by default.
 
     Returns:
@@ -201,7 +201,8 @@ def plan(image: Any, kernel: Any, **options: Any) -> Plan:
         kernel 9 x 9, anchor (4, 4); float32 in, summed in float32, float32 out
            direct     81 multiplications an output     every entry of the kernel
         -> separable  22 multiplications an output     1 product of lines
-           fourier    100 multiplications an output    two tiles at a time
+            running    -                                only for uint8 in and out
+            fourier    100 multiplications an output    two tiles at a time
 
     Source: none.
     """

@@ -116,7 +116,8 @@ def _prepared(
     plan = plain_plan(wanted, 0, wanted.kernels[0])
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
-    plan = refined(_by_lines(plan, turned, rounding), wanted)
+    if plan.method != "running":
+        plan = refined(_by_lines(plan, turned, rounding), wanted)
     if name == "opencv" and len(lines) == 2 and plan.work not in NARROW:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
         plan = replace(plan, mirrored=(symmetry(turned[0]), 0))

@@ -1,4 +1,4 @@
-"""How each kernel is applied: directly, by lines, or by Fourier transforms; and why.
+"""How each kernel is applied: directly, by lines, running sums or Fourier transforms; and why.
 
 The choice depends on kernel and dtypes only, never on the image's size, so that parts of an image
 give the same numbers as the whole.
@@ -17,6 +17,7 @@ from convsmith import kernels
 from convsmith.errors import ArgumentError, compose
 from convsmith.images.program import LIMITS, NARROW, WIDE
 from convsmith.images.requests import Edges, Request
+from convsmith.images.running import Box, box_for
 from convsmith.images.whole import whole
 
 Array = NDArray[Any]
@@ -24,8 +25,13 @@ Array = NDArray[Any]
 LINE_OVERHEAD = 3.5
 """What a second pass over a tile costs, in multiplications of each output."""
 
+RUNNING_COST = 3.0
+"""What a running sum costs, in multiplications of each output."""
+
 FOURIER_COST = 100.0
 """What transforms of tiles cost, in multiplications of each output, in the same dtype."""
+
+OTHERWISE = "would round otherwise than the convention"
 
 WHOLE_FLOAT32 = 2**24
 """Up to here float32 holds every whole number."""
@@ -54,6 +60,8 @@ class KernelPlan:
     """Sums of whole numbers are so many powers of two too large."""
     considered: tuple[tuple[str, float, str], ...]
     """Each method with its cost, in multiplications of each output, and what there is to say."""
+    box: Box | None = None
+    """By running sums: the kernel."""
 
     @property
     def before(self) -> tuple[int, ...]:
@@ -67,7 +75,8 @@ class KernelPlan:
 
     def __str__(self) -> str:
         size = " x ".join(map(str, self.shape))
-        dtypes = f"{self.source} in, summed in {self.work}, {self.target} out"
+        work = self.box.sums if self.box is not None and self.method == "running" else self.work
+        dtypes = f"{self.source} in, summed in {work}, {self.target} out"
         rows = [f"kernel {size}, anchor {self.anchor}; {dtypes}"]
         for method, cost, reason in self.considered:
             mark = "->" if method == self.method else "  "
@@ -88,7 +97,9 @@ def plain_plan(wanted: Request, index: int, kernel: Array) -> KernelPlan:
     work = wanted.convention.work or _work(source, target, kernel, bound)
     lines, loss = _lines(kernel, wanted.tolerances[index], work)
     exact = work == "float32" and whole_sums(source, kernel)
-    considered = _considered(wanted, kernel, lines, loss, FOURIER_COST * (2 if exact else 1))
+    boxed = box_for(kernel, wanted.tolerances[index], (source, target), wanted.edges)
+    transforms = FOURIER_COST * (2 if exact else 1)
+    considered = _considered(wanted, kernel, (lines, loss), boxed, transforms)
     chosen = min(considered, key=lambda entry: entry[1])[0]
     if wanted.method is not None:
         chosen = wanted.method
@@ -120,12 +131,13 @@ def plain_plan(wanted: Request, index: int, kernel: Array) -> KernelPlan:
         shift=0,
         bounded=bound < 2**31 and target in LIMITS and np.dtype(target).itemsize <= 2,
         considered=tuple(considered),
+        box=boxed[0],
     )
 
 
 def refined(plan: KernelPlan, wanted: Request) -> KernelPlan:
     """Return a plan that uses what its kernel is: whole numbers, or the same backwards."""
-    if wanted.convention.work is not None:
+    if wanted.convention.work is not None or plan.method == "running":
         return plan
     by_lines = plan.method == "separable"
     if plan.kernel.ndim <= 2 and plan.method != "fourier" and _held(wanted.edges, plan.source):
@@ -214,25 +226,36 @@ def _straightened(line: Array) -> Array:
 
 
 def _considered(
-    wanted: Request, kernel: Array, lines: tuple[Array, ...], loss: str, transforms: float
+    wanted: Request,
+    kernel: Array,
+    by_lines: tuple[tuple[Array, ...], str],
+    boxed: tuple[Box | None, str],
+    transforms: float,
 ) -> list[tuple[str, float, str]]:
     direct = float(kernel.size)
-    by_lines = float("inf")
-    if lines:
-        terms = lines[0].shape[1]
-        by_lines = terms * (sum(kernel.shape) + LINE_OVERHEAD * (kernel.ndim - 1))
-    # Lines and volumes of transforms aren't built: kernels that long are rare there.
-    planar = kernel.ndim == 2
-    fourier = transforms if planar else float("inf")
-    why = "two tiles at a time" if planar else "only for two axes"
+    nothing = float("inf")
+    if wanted.convention.plain or wanted.convention.work is not None:
+        boxed = None, OTHERWISE
     if wanted.convention.plain:
         return [
             ("direct", direct, "sums in the order of the convention"),
-            ("separable", float("inf"), "would round otherwise than the convention"),
-            ("fourier", float("inf"), "would round otherwise than the convention"),
+            *((method, nothing, OTHERWISE) for method in ("separable", "running", "fourier")),
         ]
+    lines, loss = by_lines
+    separable = nothing
+    if lines:
+        terms = lines[0].shape[1]
+        separable = terms * (sum(kernel.shape) + LINE_OVERHEAD * (kernel.ndim - 1))
+    box, why_box = boxed
+    # Lines and volumes of transforms aren't built: kernels that long are rare there.
+    planar = kernel.ndim == 2
     return [
         ("direct", direct, "every entry of the kernel"),
-        ("separable", by_lines, loss),
-        ("fourier", fourier, why),
+        ("separable", separable, loss),
+        ("running", nothing if box is None else RUNNING_COST, why_box),
+        (
+            "fourier",
+            transforms if planar else nothing,
+            "two tiles at a time" if planar else "only for two axes",
+        ),
     ]

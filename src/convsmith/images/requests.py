@@ -24,7 +24,7 @@ from convsmith.images.program import BYTES, LIMITS
 
 Array = NDArray[Any]
 
-METHODS = ("direct", "separable", "fourier")
+METHODS = ("direct", "separable", "running", "fourier")
 
 MOST_AXES = 3
 
