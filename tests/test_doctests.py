@@ -22,7 +22,7 @@ MODULES = (
     "dtypes",
     "errors",
 )
-PACKAGES = ("images", "kernels", "layers", "planner", "testing", "transforms")
+PACKAGES = ("images", "kernels", "layers", "planner", "plots", "testing", "transforms")
 
 
 def modules() -> Iterator[str]:

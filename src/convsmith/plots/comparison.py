@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from convsmith.errors import ArgumentError, ShapeError, compose
-from convsmith.images.compare import first_page, shown
 from convsmith.plots.style import INK, figure_or_new, frame, show_image
 
 LABELS = ("before", "after")
@@ -52,6 +51,9 @@ def plot_before_after(
 
     Source: none.
     """
+    # Only here: it loads what images are filtered with.
+    from convsmith.images.compare import first_page, shown
+
     pair = [np.asarray(image) for image in (before, after)]
     for name, image in zip(LABELS, pair, strict=True):
         if image.ndim < 2 or image.size == 0 or image.dtype.kind not in "fiubc":

@@ -22,6 +22,9 @@ COLUMNS = 8
 
 RGB = 3
 
+SQUARE = 0.75
+"""The side of a square in inches."""
+
 
 def plot_effective_kernel(
     layer: Any,
@@ -93,7 +96,11 @@ def plot_effective_kernel(
     shown = kernel[..., :most]
     columns = min(columns, shown.shape[-1])
     rows = -(-shown.shape[-1] // columns)
-    figure = figure_or_new(figure, figsize=(max(0.75 * columns, 4.2) + 0.1, 0.75 * rows + 0.8))
+    height, width = _extent(shown)
+    side = SQUARE * np.sqrt(width / height)
+    figure = figure_or_new(
+        figure, figsize=(max(side * columns, 5.0) + 0.1, side * height / width * rows + 0.8)
+    )
     _draw_filters(figure, shown, columns, rows)
     size = "x".join(map(str, kernel.shape[:-2]))
     part = f", the first {most}" if count > most else ""
@@ -132,22 +139,20 @@ def effective_kernel(layer: Any) -> Array:
         first, second = (_numbers(layer, f"{p}wise_kernel") for p in ("depth", "point"))
         second = second.reshape(*first.shape[-2:], -1)
         return np.einsum("...im,imo->...io", first, second)
-    if isinstance(layer, LocalConvolution) or getattr(layer, "kernel", None) is None:
+    rank = getattr(layer, "spatial_rank", len(getattr(layer, "kernel_size", ())))
+    if rank == 0 or isinstance(layer, LocalConvolution) or getattr(layer, "kernel", None) is None:
         raise _no_kernel(
             layer,
             "has no kernel that all places share",
             "plot_bank(array, ndim=2) for an array of yours",
         )
     kernel = _numbers(layer, "kernel")
-    rank = getattr(layer, "spatial_rank", getattr(layer, "rank", kernel.ndim - 2))
     if kernel.ndim == rank:
         kernel = kernel[..., None]
     if kernel.ndim == rank + 1:  # A bank of fixed kernels, each on one channel.
         return kernel[..., None, :]
     if kernel.ndim != rank + 2:
-        raise _no_kernel(
-            layer, f"has a kernel of shape {kernel.shape}", "plot_bank(layer.kernel)"
-        )
+        raise _no_kernel(layer, f"has a kernel of shape {kernel.shape}", "plot_bank(layer.kernel)")
     if isinstance(layer, depthwise):
         return kernel.reshape(*kernel.shape[:-2], 1, -1)
     return np.swapaxes(kernel, -1, -2) if isinstance(layer, turned) else kernel
@@ -223,6 +228,15 @@ def _draw_filters(figure: Any, kernel: Array, columns: int, rows: int) -> None:
             _draw_filter(axes, kernel[..., index])
         else:
             axes.remove()
+
+
+def _extent(kernel: Array) -> tuple[int, int]:
+    """Return how high and wide a square becomes, relative to each other."""
+    *size, channels, _ = kernel.shape
+    if len(size) == 1:
+        return channels, size[0]
+    height, width = montage(np.zeros((int(np.prod(size[:-2])), *size[-2:]))).shape
+    return height, width
 
 
 def _draw_filter(axes: Any, taps: Array) -> None:

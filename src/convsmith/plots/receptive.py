@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, ShapeError, compose
 from convsmith.geometry import ReceptiveField
-from convsmith.images.compare import shown
 from convsmith.plots.style import COLOURS, GAPS, INK, TINY, axes_or_new, frame
 
 if TYPE_CHECKING:
@@ -90,14 +89,20 @@ def plot_receptive_field(
     height, width = size
     shape = 3.6 * width / height
     axes = axes_or_new(ax, figsize=(min(max(shape, 2.4), 7.0), 4.0))
+    from matplotlib.patheffects import withStroke
+
+    # Only here: it loads what images are filtered with.
+    from convsmith.images.compare import shown
+
     axes.imshow(shown(array), cmap="gray", vmin=0, vmax=255)
     if heat is not None:
         _draw_heat(axes, heat, size)
     for around in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         at = (place[0] + around[0], place[1] + around[1])
         if min(at) >= 0:
-            _draw_window(axes, rows, columns, at, lw=1.0, ls=":", alpha=0.9)
-    _draw_window(axes, rows, columns, place, lw=2.2)
+            _draw_window(axes, rows, columns, at, lw=0.9, alpha=0.7)
+    halo = [withStroke(linewidth=3.8, foreground="white")]
+    _draw_window(axes, rows, columns, place, lw=2.2, path_effects=halo)
     middle = [f.center + i * f.stride for f, i in zip((rows, columns), place, strict=True)]
     axes.plot(middle[1], middle[0], "+", color=EDGE, ms=9, mew=2)
     _show_all(axes, rows, columns, place, size)
@@ -137,7 +142,7 @@ def _fields(field: Any) -> tuple[ReceptiveField, ReceptiveField]:
 def _field(given: Any) -> ReceptiveField | None:
     if isinstance(given, ReceptiveField):
         return given
-    numbers = [getattr(given, name, None) for name in ("size", "stride", "start")]
+    numbers: list[Any] = [getattr(given, name, None) for name in ("size", "stride", "start")]
     if isinstance(given, list | tuple) and len(given) == 3:
         numbers = list(given)
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers)

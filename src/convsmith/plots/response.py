@@ -75,7 +75,8 @@ def plot_frequency_response(
     name = kernel if isinstance(kernel, str) else ""
     rank = ndim if ndim is not None else 2 if name else np.ndim(kernel)
     array = kernels.get(kernel, ndim=rank) if isinstance(kernel, str) else np.asarray(kernel)
-    if rank not in (1, 2) or array.ndim > (2 if rank == 1 else rank):
+    allowed = {1: (1, 2), 2: (2,)}  # A bank of lines is several curves.
+    if array.ndim not in allowed.get(rank, ()):
         raise KernelError(
             compose(
                 f"kernel of shape {array.shape}",

@@ -46,7 +46,9 @@ def new_figure(**options: Any) -> Figure:
         raise UnsupportedError(
             compose("plots", "Matplotlib is missing", fix="pip install 'convsmith[plots]'")
         ) from error
-    figure = Figure(layout="constrained", facecolor="white", **options)
+    # "constrained" cuts the titles of images, whose height follows from their width.
+    options = {"layout": "compressed", "facecolor": "white", **options}
+    figure = Figure(**options)
     FigureCanvasAgg(figure)
     return figure
 
@@ -118,7 +120,7 @@ def show_image(axes: Axes, image: Array, title: str = "", *, signed: bool = Fals
         title: What stands above it.
         signed: Whether red is positive, blue negative and white zero, instead of grey levels.
     """
-    limits: dict[str, float] = {}
+    limits: dict[str, Any] = {}
     if signed:
         limit = largest(image)
         limits = {"vmin": -limit, "vmax": limit}
