@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from convsmith.errors import KernelError, compose
 from convsmith.images.conventions import ConventionName
-from convsmith.images.engine import arranged
-from convsmith.images.filtering import computed
+from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plan_kernel
-from convsmith.images.region import whole
 from convsmith.images.requests import Request, request
 
 Array = NDArray[Any]
@@ -95,7 +93,6 @@ def apply_lines(
     wanted = request(image, outer, convention_name=convention, **options)
     if wanted.convention.work == "float64":
         return _one_by_one(wanted, lines, options)
-    source = arranged(wanted.image, wanted.axes)
     plan = plan_kernel(wanted, 0, wanted.kernels[0])
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
@@ -103,8 +100,7 @@ def apply_lines(
     if convention == "opencv" and len(lines) == 2:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
         plan = replace(plan, mirrored=(_symmetry(turned[0]), 0))
-    region = whole(source.array.shape[1:-1])
-    return source.restored(computed(wanted, [plan], source.array, region)[0])
+    return run(wanted, ((plan,),))
 
 
 def _ordered(axes: Any, wanted: Request) -> list[int]:
@@ -130,9 +126,7 @@ def _one_by_one(wanted: Request, lines: Sequence[Array], options: dict[str, Any]
             edges=replace(wanted.edges, modes=(mode,)),
         )  # fmt: skip
         plan = replace(plan_kernel(part, 0, line), mirrored=(_symmetry(line),))
-        source = arranged(result, (axis,))
-        region = whole(source.array.shape[1:-1])
-        result = source.restored(computed(part, [plan], source.array, region)[0])
+        result = run(part, ((plan,),))
     return result
 
 

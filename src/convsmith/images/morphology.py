@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from convsmith import kernels
 from convsmith.errors import KernelError, compose
-from convsmith.images.engine import arranged
-from convsmith.images.filtering import computed
+from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plan_kernel
 from convsmith.images.program import nothing
-from convsmith.images.region import whole
 from convsmith.images.requests import Request, checked_axes, checked_image, request
 from convsmith.images.results import rounded
 
@@ -128,9 +126,7 @@ def _extreme(
 
 
 def _run(wanted: Request, plan: KernelPlan) -> Array:
-    source = arranged(wanted.image, wanted.axes)
-    region = whole(source.array.shape[1:-1])
-    return source.restored(computed(wanted, [plan], source.array, region)[0])
+    return run(wanted, ((plan,),))
 
 
 def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
