@@ -37,10 +37,10 @@ def applied(wanted: Request, plans: Plans) -> Any:
     token = tokenize(image.name, how)
     graph: dict[Any, Any] = {f"recipe-{token}": how}
     name, pieces = f"filtered-{token}", f"piece-{token}"
-    wanted = [_needs(how, axis, image.chunks[axis]) for axis in range(image.ndim)]
+    needed = [_needs(how, axis, image.chunks[axis]) for axis in range(image.ndim)]
     bank = (0,) if how.wanted.bank else ()
     for index in product(*(range(len(c)) for c in image.chunks)):
-        needs = [wanted[axis][i] for axis, i in enumerate(index)]
+        needs = [needed[axis][i] for axis, i in enumerate(index)]
         keys, places = [], []
         for chosen in product(*(need.items() for need in needs)):
             chunk = tuple(i for i, _ in chosen)
