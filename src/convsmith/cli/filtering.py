@@ -9,6 +9,7 @@ from rich.text import Text
 
 from convsmith.cli.app import DebugOption, app, err, out
 from convsmith.cli.failures import SOME_FAILED
+from convsmith.cli.importing import ImportOption, import_modules
 
 if TYPE_CHECKING:
     from convsmith.images.batch import Outcome, Settings
@@ -120,6 +121,7 @@ def filter_(
         bool,
         typer.Option("--resume", help="Keep results that are there; continue half-done ones."),
     ] = False,
+    modules: ImportOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Filter files to files; HELP is what the command says of itself."""
@@ -129,6 +131,7 @@ def filter_(
     from convsmith.images.naming import pairs
     from convsmith.images.treatment import Treatment
 
+    import_modules(modules)
     kernels = [kernel_of(text) for text in kernel]
     options: dict[str, Any] = {
         "padding_mode": _modes(padding_mode),

@@ -23,6 +23,9 @@ ICC, XRES, YRES, UNIT, DESCRIPTION = 34675, 282, 283, 296, 270
 AS_THEY_ARE = (0, 1, 2)
 """Whether white is 0, black is 0, or there are red, green and blue."""
 
+MOST_EXPANDED = 200
+"""Times the bytes of its file: so much only the pixels of empty pictures take."""
+
 SHORT = 3
 """The type of a tag's value, in two bytes."""
 
@@ -46,6 +49,7 @@ def read(path: Path) -> Picture:
             page = series.keyframe
             if int(page.photometric) not in AS_THEY_ARE or page.bitspersample < 8:
                 return pictures.read(path)
+            _check_size(path, series)
             try:
                 pixels = series.asarray()
             except (ValueError, KeyError) as error:
@@ -61,6 +65,18 @@ def read(path: Path) -> Picture:
         raise DataError(
             compose(str(path), f"can't be read: {reason}", fix=fix), argument="path", value=path
         ) from error
+
+
+def _check_size(path: Path, series: Any) -> None:
+    """Refuse a small file that would fill the memory, as Pillow does for other formats.
+
+    Raises:
+        DataError: more pixels than Pillow believes in, and far more than the file holds.
+    """
+    limit, page = pictures.most_pixels(), series.keyframe
+    pixels = page.imagewidth * page.imagelength * len(series.pages)
+    if limit and pixels > limit and series.nbytes > MOST_EXPANDED * path.stat().st_size:
+        raise pictures.unbelievable(path, pixels)
 
 
 def nbytes(path: Path) -> int:
