@@ -120,7 +120,7 @@ def compress(path: Path, name: str, options: dict[str, Any], jobs: int) -> None:
         samples = series.keyframe.samplesperpixel > 1
     read = raw(path, shape, dtype, offset)
     *_, height, width = shape[:-1] if samples else shape
-    tile = tuple(min(SIDE, -(-n // 16) * 16) for n in (height, width))
+    tile = (_rounded_up(height), _rounded_up(width))
     differences = series.dtype.kind in "iu"  # Of neighbours, which are smaller.
     with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=big) as writer:
         writer.write(
@@ -147,3 +147,8 @@ def _tiles(
                 whole = np.zeros((*tile, *last), part.dtype)
                 whole[: part.shape[0], : part.shape[1]] = part
                 yield whole
+
+
+def _rounded_up(count: int) -> int:
+    """Return the side of tiles: TIFF wants multiples of 16."""
+    return min(SIDE, -(-count // 16) * 16)

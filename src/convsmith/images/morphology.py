@@ -138,7 +138,7 @@ def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
         image = image.astype(np.float32)
     if mask.ndim == 3:
         return _one_by_one(replace(wanted, image=image), mask, semiring)
-    name = image.dtype.name
+    name = str(image.dtype.name)
     work: str = {"float32": "int32", "float64": "int64"}.get(name, name)
     beyond = nothing(semiring, work, ordered=work != name)
     part = replace(wanted, image=image, target=name)
