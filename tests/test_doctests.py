@@ -31,6 +31,7 @@ PACKAGES = (
     "models",
     "models.rules",
     "planner",
+    "plots",
     "testing",
     "transforms",
 )

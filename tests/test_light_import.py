@@ -21,7 +21,8 @@ def heavy_modules_after(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["convsmith", "convsmith.geometry", "convsmith.notation", "convsmith.cli"]
+    "module",
+    ["convsmith", "convsmith.geometry", "convsmith.notation", "convsmith.plots", "convsmith.cli"],
 )
 def test_import_loads_no_framework(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == "[]"

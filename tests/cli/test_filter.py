@@ -323,3 +323,20 @@ print([name for name in heavy if name in sys.modules])
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_compressed_results(
+    convsmith: Command, refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 50), "uint8")
+    tifffile.imwrite(tmp_path / "in.tif", image)
+    expected = images.filter(image, "box")
+    for limit in (batch.LARGE_TIFF, 0):  # In memory, and part by part.
+        monkeypatch.setattr(batch, "LARGE_TIFF", limit)
+        out = tmp_path / f"out{limit}.tif"
+        convsmith("filter", tmp_path / "in.tif", "-k", "box", "-o", out, "--compression", "lzw")
+        np.testing.assert_array_equal(tifffile.imread(out), expected)
+        with tifffile.TiffFile(out) as file:
+            assert file.series[0].keyframe.compression.name == "LZW"
+    words = ("filter", tmp_path / "in.tif", "-k", "box", "--compression", "zlib", "-o")
+    assert "is of TIFF files, and a.png is none" in refused(*words, tmp_path / "a.png")

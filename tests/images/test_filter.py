@@ -116,3 +116,19 @@ def test_values_of_each_method(case: dict[str, Any], method: str) -> None:
         return
     with pytest.raises(ArgumentError, match="can't apply this kernel"):
         check(case, method=method)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "convention"),
+    [("float64", None), ("int32", None), ("float32", "scipy"), ("float16", "scipy")],
+)
+def test_half_precision_of_double_sums(dtype: str, convention: Any) -> None:
+    """There machine code ended the process."""
+    image = np.random.default_rng(5).uniform(0, 120, (9, 11)).astype(dtype)
+    kernel = np.outer([1, 2, 1], [0.3, 1, 0.5])
+    options: dict[str, Any] = {"convention": convention, "padding_mode": "wrap"}
+    found = images.filter(image, kernel, dtype="float16", **options)
+    wanted = images.filter(image, kernel, dtype="float64", **options)
+    np.testing.assert_array_equal(found, wanted.astype("float16"))
+    huge = images.filter(np.full((3, 3), 1e6), np.ones((1, 1)), dtype="float16")
+    assert np.isposinf(huge).all()

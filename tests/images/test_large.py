@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from PIL import Image
 
 from convsmith import images
 from convsmith.errors import ArgumentError, DataError, UnsupportedError
@@ -250,8 +249,10 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 
 def test_tiff_that_can_not_be_read_part_by_part(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((90, 90), "uint8")).save(tmp_path / "a.tif", compression="tiff_lzw")
-    with pytest.raises(DataError, match="can't be decoded.*Try: pip install imagecodecs"):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((90, 90), "uint8"), compression="zlib")
+    damaged = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(damaged[:-40] + bytes(40))
+    with pytest.raises(DataError, match="a.tif: can't be decoded"):
         large.filter_file(tmp_path / "a.tif", tmp_path / "a.npy", "box")
     assert not list(tmp_path.glob("*.partial"))
     turned = [(274, 3, 1, 6, True)]

@@ -171,13 +171,6 @@ def test_unknown_chunks_and_other_objects() -> None:
         images.filter(dask.delayed(np.ones)((4, 4)), "sobel_x")
 
 
-def test_other_functions_do_not_load_it_in_silence() -> None:
-    image = da.zeros((20, 20), dtype="uint8")
-    for function in (images.gaussian_blur, images.dilate):
-        with pytest.raises(UnsupportedError, match="images.filter alone takes Dask arrays"):
-            function(image, 3)
-
-
 def test_errors_come_at_once() -> None:
     image = da.zeros((20, 20), dtype="uint8")
     with pytest.raises(ArgumentError, match="is complex"):

@@ -57,9 +57,7 @@ def cases(draw: Any) -> dict[str, Any]:
     share = draw(
         st.sampled_from([Fraction(1, count)] * 3 + [Fraction(1), Fraction(0.0123), Fraction(1, 7)])
     )
-    modes = tuple(
-        (draw(st.sampled_from(MODES)), draw(st.sampled_from(MODES))) for _ in range(rank)
-    )
+    modes = tuple((draw(st.sampled_from(MODES)), draw(st.sampled_from(MODES))) for _ in range(rank))
     fills = any("constant" in mode for mode in modes)
     return {
         "image": image if channels else image[..., 0],
@@ -127,7 +125,9 @@ def test_bands_and_tiles_are_those_of_the_whole(size: Any, monkeypatch: Any) -> 
     monkeypatch.setattr(compiled, "PAST", 1)
     np.testing.assert_array_equal(images.box_blur(image, size), expected)
     monkeypatch.setattr(engine, "compiled", None)
-    np.testing.assert_array_equal(images.box_blur(image[:300, :400], size), expected_of(image, size))
+    np.testing.assert_array_equal(
+        images.box_blur(image[:300, :400], size), expected_of(image, size)
+    )
 
 
 def expected_of(image: Any, size: Any) -> Any:

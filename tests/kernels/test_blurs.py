@@ -70,6 +70,32 @@ def test_motion_is_the_segments_share(length: float, angle: float) -> None:
     np.testing.assert_allclose(kernel, np.flip(kernel), atol=1e-7)
 
 
+@given(length=st.floats(0.05, 12), angle=st.floats(-7, 7), elevation=st.floats(-7, 7))
+def test_motion_in_a_volume(length: float, angle: float, elevation: float) -> None:
+    kernel = kernels.motion(length, angle_radians=angle, elevation_radians=elevation, ndim=3)
+    steps = 4000
+    places = ((np.arange(steps) + 0.5) / steps - 0.5) * length
+    shares = (
+        math.sin(elevation),
+        math.cos(elevation) * math.sin(angle),
+        math.cos(elevation) * math.cos(angle),
+    )
+    pixels = tuple(
+        np.rint(places * share).astype(int) + n // 2
+        for share, n in zip(shares, kernel.shape, strict=True)
+    )
+    sampled = np.zeros_like(kernel)
+    np.add.at(sampled, pixels, 1 / steps)
+    np.testing.assert_allclose(kernel, sampled, atol=4 / steps)
+
+
+def test_motion_along_the_depth_and_in_a_plane() -> None:
+    up = kernels.motion(5.0, elevation_radians=math.pi / 2, ndim=3)
+    np.testing.assert_allclose(up, np.full((5, 1, 1), 0.2))
+    level = kernels.motion(7.3, angle_radians=0.4, ndim=3)
+    np.testing.assert_allclose(level[0], kernels.motion(7.3, angle_radians=0.4), atol=1e-12)
+
+
 def test_motion_along_axes_and_diagonals() -> None:
     np.testing.assert_allclose(kernels.motion(5.0), np.full((1, 5), 0.2))
     np.testing.assert_allclose(kernels.motion(4.0)[0], [0.125, 0.25, 0.25, 0.25, 0.125])
@@ -89,7 +115,8 @@ def test_motion_along_axes_and_diagonals() -> None:
         (lambda: kernels.motion(-1), r"motion\(length_pixels=-1\)"),
         (lambda: kernels.motion(angle_radians=float("inf")), r"angle_radians=inf"),
         (lambda: kernels.motion(angle_radians=1, ndim=1), r"has no plane to turn in"),
-        (lambda: kernels.motion(ndim=3), r"motion\(ndim=3\): .* expected 1 or 2"),
+        (lambda: kernels.motion(ndim=4), r"motion\(ndim=4\): .* expected 1, 2 or 3"),
+        (lambda: kernels.motion(elevation_radians=1), r"has no depth to rise to"),
     ],
 )
 def test_refusals(call: Any, words: str) -> None:

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.backend_free
 
 WINDOW = "size=None, radius=None, truncate=4.0, ndim=2)"
 COMPONENT = "component='even', size=None, ndim=2)"
+ANGLES = "angle_radians=0.0, elevation_radians=0.0, "
 PACKET = "sigma=None, aspect_ratio=1.0, " + COMPONENT
 
 PARAMETERS = {
@@ -26,7 +27,7 @@ PARAMETERS = {
     "finite_difference_x": "(*, order=1, accuracy=2, kind='central', ndim=2)",
     "finite_difference_z": "(*, order=1, accuracy=2, kind='central', ndim=3)",
     "frei_chen": "(*, ndim=2)",
-    "gabor": "(wavelength_pixels=4.0, *, angle_radians=0.0, phase_radians=0.0, " + PACKET,
+    "gabor": "(wavelength_pixels=4.0, *, " + ANGLES + "phase_radians=0.0, " + PACKET,
     "gaussian": "(sigma=1.0, *, order=0, method='sampled', " + WINDOW,
     "gaussian_derivative_pyramid": "(order=2, *, sigma=1.0, ratio=2.0, scales=3, "
     "scale_normalized=True, method='sampled', " + WINDOW,
@@ -36,10 +37,10 @@ PARAMETERS = {
     "laplacian": "(*, connectivity=1, ndim=2)",
     "laplacian_of_gaussian": "(sigma=1.0, *, method='sampled', " + WINDOW,
     "leung_malik": "(sigma=1.0, *, size=49, ndim=2)",
-    "log_gabor": "(wavelength_pixels=6.0, *, angle_radians=0.0, sigma_ratio=0.55, "
+    "log_gabor": "(wavelength_pixels=6.0, *, " + ANGLES + "sigma_ratio=0.55, "
     "angular_sigma_radians=0.5, " + COMPONENT,
-    "morlet": "(wavelength_pixels=4.0, *, angle_radians=0.0, " + PACKET,
-    "motion": "(length_pixels=9.0, *, angle_radians=0.0, ndim=2)",
+    "morlet": "(wavelength_pixels=4.0, *, " + ANGLES + PACKET,
+    "motion": "(length_pixels=9.0, *, " + ANGLES + "ndim=2)",
     "mr8": "(*, size=49, ndim=2)",
     "parabola": "(scale=1.0, *, radius=3, ndim=2)",
     "prewitt_x": "(*, ndim=2)",

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import pywt
+import scipy.linalg
 import skimage.filters
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,6 +141,72 @@ def test_log_gabor_of_signals_is_analytic() -> None:
     assert np.linalg.norm(bank.T @ wave) == pytest.approx(0.5, abs=0.02)
 
 
+ANGLES = {"angle_radians": 0.7, "elevation_radians": -0.4}
+AHEAD = np.array([math.sin(-0.4), math.cos(0.4) * math.sin(0.7), math.cos(0.4) * math.cos(0.7)])
+"""The direction of those, as (depth, row, column)."""
+
+
+def test_a_round_gabor_in_a_volume_is_a_product_of_lines() -> None:
+    lines = []
+    for size, share in zip((7, 9, 11), AHEAD, strict=True):
+        t = np.arange(size) - size // 2
+        lines.append(np.exp(-(t**2) / (2 * 2.5**2) + 2j * math.pi / 5 * share * t))
+    product = np.einsum("i,j,k->ijk", *lines)
+    ours = kernels.gabor(5.0, sigma=2.5, size=(7, 9, 11), ndim=3, component="quadrature", **ANGLES)
+    np.testing.assert_allclose(ours[..., 0], product.real, atol=1e-12)
+    np.testing.assert_allclose(ours[..., 1], product.imag, atol=1e-12)
+
+
+def test_a_long_gabor_in_a_volume_is_turned() -> None:
+    across = scipy.linalg.null_space(AHEAD[None])
+    places = np.stack(np.meshgrid(*[np.arange(-4.0, 5.0)] * 3, indexing="ij"), axis=-1)
+    u, v = places @ AHEAD, places @ across
+    bell = np.exp(-(u**2 + 0.5**2 * (v**2).sum(-1)) / (2 * 2.0**2))
+    ours = kernels.gabor(
+        4.0, sigma=2.0, aspect_ratio=0.5, phase_radians=0.3, size=9, ndim=3, **ANGLES
+    )
+    np.testing.assert_allclose(ours, bell * np.cos(2 * math.pi / 4 * u + 0.3), atol=1e-12)
+
+
+@pytest.mark.parametrize("build", [kernels.gabor, kernels.morlet])
+def test_the_middle_of_a_volume_is_the_plane(build: Any) -> None:
+    flat = build(5.0, sigma=2.5, angle_radians=0.7, size=11)
+    deep = build(5.0, sigma=2.5, angle_radians=0.7, size=11, ndim=3)[5]
+    if build is kernels.gabor:
+        np.testing.assert_allclose(deep, flat, atol=1e-12)
+    upright = build(5.0, sigma=2.5, elevation_radians=math.pi / 2, size=11, ndim=3)
+    level = build(5.0, sigma=2.5, size=11, ndim=3)
+    np.testing.assert_allclose(upright, np.moveaxis(level, 2, 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("build", [kernels.morlet, kernels.log_gabor])
+def test_waves_in_a_volume(build: Any) -> None:
+    bank = build(6.0, ndim=3, component="quadrature", size=31, **ANGLES)
+    np.testing.assert_allclose(bank.sum((0, 1, 2)), 0.0, atol=1e-12)
+    waves = tuple(np.array([share / 6]) for share in AHEAD)
+    complex_kernel = bank[..., 0] - 1j * bank[..., 1]
+    ahead = kernels.frequency_response(complex_kernel, waves).response.item()
+    behind = kernels.frequency_response(np.conj(complex_kernel), waves).response.item()
+    assert abs(ahead) == pytest.approx(1.0, abs=0.03)
+    assert abs(behind) < 0.02
+
+
+def test_the_spectrum_of_a_log_gabor_in_a_volume() -> None:
+    bank = kernels.log_gabor(
+        5.0, sigma_ratio=0.6, angular_sigma_radians=0.4, size=(9, 11, 13), ndim=3,
+        component="quadrature", **ANGLES,
+    )  # fmt: skip
+    spectrum = np.fft.fftn(np.fft.ifftshift(bank[..., 0] + 1j * bank[..., 1]))
+    grids = np.meshgrid(*(np.fft.fftfreq(n) for n in (9, 11, 13)), indexing="ij")
+    f = np.stack(grids, axis=-1)
+    radius = np.linalg.norm(f, axis=-1)
+    radius[0, 0, 0] = 1.0
+    apart = np.arccos(np.clip(f @ AHEAD / radius, -1, 1))
+    wanted = np.exp(-(np.log(radius * 5) ** 2) / (2 * math.log(0.6) ** 2) - apart**2 / (2 * 0.4**2))
+    wanted[0, 0, 0] = 0.0
+    np.testing.assert_allclose(spectrum, wanted, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -152,10 +219,12 @@ def test_log_gabor_of_signals_is_analytic() -> None:
         (lambda: kernels.gabor(angle_radians=0.1, ndim=1), r"has no plane to turn in"),
         (lambda: kernels.gabor(component="real"), r"component='real'"),  # type: ignore[arg-type]
         (lambda: kernels.gabor(size=-1), r"size=-1"),
-        (lambda: kernels.gabor(ndim=3), r"gabor\(ndim=3\): .* expected 1 or 2"),
+        (lambda: kernels.gabor(ndim=4), r"gabor\(ndim=4\): .* expected 1, 2 or 3"),
+        (lambda: kernels.gabor(elevation_radians=0.1), r"has no depth to rise to.*ndim=3"),
+        (lambda: kernels.gabor(elevation_radians=float("nan"), ndim=3), r"elevation_radians=nan"),
         (lambda: kernels.gabor(1e6), r"is too large"),
         (lambda: kernels.morlet(1.9), r"morlet\(wavelength_pixels=1.9\)"),
-        (lambda: kernels.morlet(ndim=3), r"morlet\(ndim=3\)"),
+        (lambda: kernels.morlet(ndim=0), r"morlet\(ndim=0\)"),
         (lambda: kernels.log_gabor(True), r"log_gabor\(wavelength_pixels=True\)"),
         (lambda: kernels.log_gabor(sigma_ratio=1.0), r"sigma_ratio=1.0"),
         (lambda: kernels.log_gabor(angular_sigma_radians=0), r"angular_sigma_radians=0"),
@@ -164,7 +233,8 @@ def test_log_gabor_of_signals_is_analytic() -> None:
         (lambda: kernels.log_gabor(size=8), r"size=8\): is even"),
         (lambda: kernels.log_gabor(1e6), r"is too large"),
         (lambda: kernels.log_gabor(component=None), r"component=None"),  # type: ignore[arg-type]
-        (lambda: kernels.log_gabor(ndim=3), r"log_gabor\(ndim=3\)"),
+        (lambda: kernels.log_gabor(ndim=4), r"log_gabor\(ndim=4\)"),
+        (lambda: kernels.log_gabor(elevation_radians=1, ndim=2), r"has no depth to rise to"),
     ],
 )
 def test_refusals(call: Any, words: str) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from convsmith.cli.app import DebugOption, app, err, out
 from convsmith.cli.failures import SOME_FAILED
+from convsmith.cli.importing import ImportOption, import_modules
 
 if TYPE_CHECKING:
     from convsmith.images.batch import Outcome, Settings
@@ -94,6 +95,12 @@ def filter_(
         str | None, typer.Option("--format", help="Suffix of results in a folder: png, tif, ...")
     ] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP results.")] = 95,
+    compression: Annotated[
+        str | None,
+        typer.Option(
+            help="Of TIFF results: none, zlib, lzma, lzw, zstd; default: as the input is."
+        ),
+    ] = None,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Also write NAME-compare.png: before and after."),
@@ -114,14 +121,17 @@ def filter_(
         bool,
         typer.Option("--resume", help="Keep results that are there; continue half-done ones."),
     ] = False,
+    modules: ImportOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Filter files to files; HELP is what the command says of itself."""
     from convsmith.cli.kernel_text import kernel_of
     from convsmith.images.batch import Settings
+    from convsmith.images.compression import for_tiff
     from convsmith.images.naming import pairs
     from convsmith.images.treatment import Treatment
 
+    import_modules(modules)
     kernels = [kernel_of(text) for text in kernel]
     options: dict[str, Any] = {
         "padding_mode": _modes(padding_mode),
@@ -136,9 +146,12 @@ def filter_(
     chosen = _axes(axes)
     _check(treatment, chosen)
     settings = Settings(
-        treatment, chosen, quality, compare, " and ".join(kernel), overwrite, resume, jobs
-    )
+        treatment, chosen, quality, compare, " and ".join(kernel), overwrite, resume, jobs,
+        compression,
+    )  # fmt: skip
     wanted = pairs(inputs, output, form=form)
+    for pair in wanted:
+        for_tiff(compression, pair.out)
     _check_outputs(wanted, settings)
     outcome = _run(wanted, settings)
     if outcome.done:

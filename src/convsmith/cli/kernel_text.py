@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 MOST_COLUMNS, MIDDLE = 15, 9
 """Of wider kernels only the middle is shown."""
 
-DENOMINATORS = (*range(1, 65), 81, 100, 128, 256, 273, 512, 1024, 4096)
-"""Entries that are multiples of one over such a number are shown as whole numbers."""
-
 FORMS = (
     "a name, a name with arguments, a FILE.npy or numbers: sobel_x, 'gaussian(sigma=2)', [[1,2]]"
 )
@@ -67,6 +64,8 @@ def values(kernel: np.ndarray) -> str:
     """Return the entries, of large kernels those in the middle; whole numbers where possible."""
     import numpy as np
 
+    from convsmith.kernels.fractions import common_denominator
+
     cut = tuple(
         slice((n - MIDDLE) // 2, (n + MIDDLE) // 2) if n > MOST_COLUMNS else slice(None)
         for n in kernel.shape
@@ -79,22 +78,15 @@ def values(kernel: np.ndarray) -> str:
     flat = np.abs(kernel[np.isfinite(kernel) & (kernel != 0)])
     if not flat.size:
         return prefix + np.array2string(shown, **options)
-    for denominator in DENOMINATORS:
-        whole = flat * denominator
-        if np.isfinite(kernel).all() and _is_whole(whole):
-            text = np.array2string(np.rint(shown * denominator).astype(int), **options)
-            return prefix + (text if denominator == 1 else f"1/{denominator} of\n{text}")
+    denominator = common_denominator(kernel)
+    if denominator is not None:
+        text = np.array2string(np.rint(shown * denominator).astype(int), **options)
+        return prefix + (text if denominator == 1 else f"1/{denominator} of\n{text}")
     # So that the largest entry has one digit before the point.
     power = int(np.floor(np.log10(flat.max())))
     power = 0 if -2 < power < 4 else power
     text = np.array2string(shown / 10.0**power, precision=4, floatmode="fixed", **options)
     return prefix + (text if power == 0 else f"1e{power} of\n{text}")
-
-
-def _is_whole(values: np.ndarray) -> bool:
-    import numpy as np
-
-    return bool(np.abs(values - np.rint(values)).max() < 1e-9 and values.max() < 1e6)
 
 
 def size(array: np.ndarray, rank: int) -> str:

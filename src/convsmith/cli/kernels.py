@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convsmith.cli.app import DebugOption, app, out
+from convsmith.cli.importing import ImportOption, import_modules
 from convsmith.cli.kernel_text import size, tidy, values
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def kernels(
     plot: Annotated[
         Path | None, typer.Option(help="Draw all of them on a sheet: a PNG file.")
     ] = None,
+    modules: ImportOption = None,
     debug: DebugOption = False,
 ) -> None:
     """List the kernels that have names: size, sum, products of lines, and what they are."""
+    import_modules(modules)
     if context.invoked_subcommand is not None:
         return
     from convsmith import kernels
@@ -83,11 +86,13 @@ def show(
     plot: Annotated[
         Path | None, typer.Option(help="Draw it and its frequency response: a PNG file.")
     ] = None,
+    modules: ImportOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Show a kernel: values, sum, products of lines, frequency response and source."""
     from convsmith import kernels
 
+    import_modules(modules)
     array, rank = _asked(name, ndim)
     plain = name.split("(")[0].strip()
     known = kernels.describe(plain) if plain in kernels.names() else None

@@ -40,6 +40,8 @@ class Settings:
     overwrite: bool = False
     resume: bool = False
     jobs: int | None = None
+    compression: str | None = None
+    """Of TIFF results; the input's by default."""
 
 
 @dataclass
@@ -144,7 +146,7 @@ def _filter_by_parts(pair: Pair, settings: Settings, report: Report) -> None:
     pair.out.parent.mkdir(parents=True, exist_ok=True)
     large.filter_file(
         pair.path, pair.out, settings.treatment, axes=settings.axes, jobs=settings.jobs,
-        resume=settings.resume, overwrite=settings.overwrite,
+        resume=settings.resume, overwrite=settings.overwrite, compression=settings.compression,
         progress=lambda done, total: report(f"tiles of {pair.path.name}", done, total),
     )  # fmt: skip
     if settings.compare:
@@ -209,6 +211,8 @@ def _write(out: Path, picture: Picture, settings: Settings, bank: bool) -> None:
             front = np.moveaxis(picture.colours, -1, 0)
             rows, columns = picture.axes
             picture = Picture(front, None, (rows + 1, columns + 1), 1, {})
+        if settings.compression is not None:
+            picture.extra = {**picture.extra, "compression": settings.compression}
         tiff.write(out, picture)
     elif suffix == ".npy":
         with replacing(out) as temporary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from convsmith.errors import ArgumentError, compose
 from convsmith.images.conventions import ConventionName
 from convsmith.images.lines import apply_lines
 from convsmith.images.requests import checked_axes, checked_image, checked_target
-from convsmith.images.results import floating, rounded
+from convsmith.images.results import floating, largest_size, pointwise, rounded
 
 Array = NDArray[Any]
 
@@ -180,7 +181,7 @@ def unsharp_mask(
     x = floating(given, convention)
     y = x + amount * (x - gaussian_blur(x, sigma, **options))
     if convention == "skimage":
-        return np.clip(y, -1.0 if (x < 0).any() else 0.0, 1.0)
+        return pointwise(_clipped, y, (x < 0).any(), dtype=y.dtype)
     return rounded(y, checked_target(dtype, given))
 
 
@@ -232,9 +233,18 @@ def local_normalize(
     x = floating(checked_image(image))
     difference = x - gaussian_blur(x, sigma, **options)
     spread = gaussian_blur(difference * difference, sigma, **options)
-    largest = float(np.abs(x).max()) if x.size else 0.0
-    floor = epsilon * (largest * largest or 1.0)
-    return difference / np.sqrt(np.maximum(spread, 0.0) + x.dtype.type(floor))
+    divided = partial(_divided, epsilon=float(epsilon))
+    return pointwise(divided, difference, spread, largest_size(x), dtype=x.dtype)
+
+
+def _clipped(values: Array, signed: Any) -> Array:
+    return np.clip(values, -1.0 if signed else 0.0, 1.0)
+
+
+def _divided(difference: Array, spread: Array, largest: Any, epsilon: float) -> Array:
+    size = float(largest)
+    floor = epsilon * (size * size or 1.0)
+    return difference / np.sqrt(np.maximum(spread, 0.0) + difference.dtype.type(floor))
 
 
 def _each(value: Any, count: int) -> list[Any]:

@@ -30,7 +30,7 @@ def save(path: Path, before: Array, after: Array, title: str) -> None:
         after: likewise; of more axes the first ones are shown.
         title: what was done.
     """
-    pair = [_shown(before), _shown(after)]
+    pair = [Image.fromarray(shown(image)).convert("RGB") for image in (before, after)]
     for image in pair:
         image.thumbnail((SIDE, SIDE))
     width = sum(image.width for image in pair) + 3 * GAP
@@ -62,19 +62,28 @@ def middle(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(cut)
 
 
-def _shown(image: Array) -> Image.Image:
-    """Return 8 bits of anything: integers on their scale, others from lowest to highest."""
+def first_page(image: Array) -> Array:
+    """Return (height, width) or colours (height, width, 3) of an image of any axes."""
     while image.ndim > 2 and not (image.ndim == 3 and image.shape[-1] in (3, 4)):
         image = image[..., 0] if image.shape[-1] <= image.shape[0] else image[0]
     image = np.abs(image) if image.dtype.kind == "c" else image
-    image = image[..., :3] if image.ndim == 3 else image
+    return image[..., :3] if image.ndim == 3 else image
+
+
+def shown(image: Array) -> NDArray[np.uint8]:
+    """Return 8 bits of anything: integers on their scale, others from lowest to highest.
+
+    Where there are negative numbers, zero becomes the middle grey. NaN is drawn as zero.
+    """
+    image = first_page(image)
     name = image.dtype.name
     values = image.astype(np.float32)
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
     if name in LIMITS and LIMITS[name][0] == 0:
         low, high = 0.0, float(LIMITS[name][1])
-    elif low < 0:  # Zero becomes the middle grey.
+    elif low < 0:
         high = max(-low, high)
         low = -high
-    scaled = (values - low) * (255 / max(high - low, 1e-30))
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert("RGB")
+    scaled = (np.clip(np.nan_to_num(values), low, high) - low) * (255 / max(high - low, 1e-30))
+    return np.rint(scaled).astype(np.uint8)

@@ -14,7 +14,7 @@ from convsmith.images.conventions import ConventionName
 from convsmith.images.filtering import filter
 from convsmith.images.lines import apply_lines
 from convsmith.images.requests import checked_axes, checked_image
-from convsmith.images.results import floating, floating_dtype
+from convsmith.images.results import floating, floating_dtype, pointwise
 
 Array = NDArray[Any]
 
@@ -143,7 +143,7 @@ def laplacian(
         line = kernels.laplacian(ndim=1)
         total = filter(image, line, axes=filtered_axes[0], **options)
         for axis in filtered_axes[1:]:
-            total += filter(image, line, axes=axis, **options)
+            total = total + filter(image, line, axes=axis, **options)
         return total
     kernel = kernels.laplacian(ndim=len(filtered_axes))
     sign = -1.0 if convention == "skimage" else 1.0
@@ -228,13 +228,12 @@ def gradient_magnitude(
         options.setdefault("padding_mode", "symmetric")
         image = floating(checked_image(image), convention)
     slopes = gradient(image, operator=operator, **options)
-    total = np.hypot(slopes[..., 0], slopes[..., 1]) if slopes.shape[-1] == 2 else np.sqrt(
-        (slopes * slopes).sum(-1)
-    )  # fmt: skip
+    each = [slopes[..., i] for i in range(slopes.shape[-1])]
+    total = pointwise(_length, *each, dtype=slopes.dtype)
     if convention != "skimage":
         return total
     gain = _gain(kernels.farid(ndim=2)) if operator == "farid" else SKIMAGE_GAIN
-    return total * (gain / np.sqrt(slopes.shape[-1]))
+    return total * (gain / np.sqrt(len(each)))
 
 
 def gradient_orientation(image: Any, **options: Any) -> Array:
@@ -273,7 +272,17 @@ def gradient_orientation(image: Any, **options: Any) -> Array:
             argument="axes",
             value=options.get("axes"),
         )
-    return np.arctan2(slopes[..., 0], slopes[..., 1])
+    return pointwise(np.arctan2, slopes[..., 0], slopes[..., 1], dtype=slopes.dtype)
+
+
+def _length(*slopes: Array) -> Array:
+    """Return the root of the sum of squares, which are added in turn: so at every chunking."""
+    if len(slopes) == 2:
+        return np.hypot(*slopes)
+    total = slopes[0] * slopes[0]
+    for slope in slopes[1:]:
+        total = total + slope * slope
+    return np.sqrt(total)
 
 
 def _slopes(operator: Any, rank: int) -> list[Array]:

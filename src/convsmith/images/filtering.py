@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from convsmith.images.memory import empty
 from convsmith.images.planning import KernelPlan, plan_kernel
 from convsmith.images.region import Region, whole
 from convsmith.images.remembering import remembered
-from convsmith.images.requests import Request, checked_image, placeholder, request
+from convsmith.images.requests import Request, checked_image, is_lazy, placeholder, request
 
 Array = NDArray[Any]
 
@@ -88,13 +89,18 @@ def filter(
         "dtype": dtype, "anchor": anchor, "flip": flip, "convention_name": convention,
         "method": method, "workers": workers,
     }  # fmt: skip
-    if _is_lazy(image):
-        from convsmith.images import lazy
-
-        return lazy.filtered(image, kernel, options)
     checked = checked_image(image, known_convention(convention))
     wanted, plans = _prepared(checked.shape, checked.dtype, kernel, options)
-    source = arranged(checked, wanted.axes)
+    return run(replace(wanted, image=checked), plans)
+
+
+def run(wanted: Request, plans: Plans) -> Any:
+    """Return the result of a checked call by some plans: of a Dask array another one."""
+    if is_lazy(wanted.image):
+        from convsmith.images import lazy
+
+        return lazy.applied(wanted, plans)
+    source = arranged(wanted.image, wanted.axes)
     return results_of(wanted, plans, source, whole(source.array.shape[1:-1]))
 
 
@@ -104,11 +110,6 @@ def _prepared(
 ) -> tuple[Request, Plans]:
     wanted = request(placeholder(shape, dtype), kernel, **options)
     return wanted, planned(wanted)
-
-
-def _is_lazy(image: Any) -> bool:
-    """Whether an image is Dask's, which is told without importing Dask."""
-    return type(image).__module__.partition(".")[0] == "dask"
 
 
 Plans = tuple[tuple[KernelPlan, ...], ...]
@@ -161,10 +162,20 @@ def computed(
     """Return the results of all kernels over a region, arranged as the source."""
     extent = tuple(b - a for a, b in zip(region.first, region.last, strict=True))
     shape = (source.shape[0], *extent, source.shape[-1])
+    # Processors turn doubles into half precision by a function that machine code can't call.
+    halved = [plan.work == "float64" and plan.target == "float16" for plan in plans]
+    plans = [
+        replace(plan, target="float64") if half else plan
+        for plan, half in zip(plans, halved, strict=True)
+    ]
     results = [empty(shape, plan.target) for plan in plans]
     if results[0].size:
         apply(plans, wanted.edges, source, results, region, wanted.workers)
-    return results
+    with np.errstate(over="ignore"):
+        return [
+            result.astype(np.float16) if half else result
+            for result, half in zip(results, halved, strict=True)
+        ]
 
 
 def joined(wanted: Request, source: Arranged, results: Sequence[Array]) -> Array:
@@ -207,10 +218,6 @@ def plan(image: Any, kernel: Any, **options: Any) -> Plan:
     Source: none.
     """
     options["convention_name"] = options.pop("convention", None)
-    if _is_lazy(image):
-        from convsmith.images.parts import stand_in
-
-        image = stand_in(image.shape, image.dtype, options["convention_name"])
     wanted = request(image, kernel, **options)
     parts = [
         (i, np.ascontiguousarray(part))

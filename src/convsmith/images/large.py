@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from convsmith._version import __version__
 from convsmith.errors import ArgumentError, ConvsmithError, UnsupportedError, compose
 from convsmith.images import pictures, sinks
+from convsmith.images.compression import NONE, compress, for_tiff, of_number
 from convsmith.images.parts import Places, Recipe, gathered, recipe
 from convsmith.images.sources import Source, grayed, opened
 from convsmith.images.threads import processors
@@ -53,6 +54,7 @@ def filter_file(
     jobs: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    compression: str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Filter an image on disk to another one, with little memory.
@@ -68,11 +70,14 @@ def filter_file(
         jobs: how many tiles are worked on at a time; as many as there are processors by default.
         resume: whether to go on with what a stopped run has done.
         overwrite: whether `out` may be there, and is replaced.
+        compression: of TIFF results: ``"none"``, ``"zlib"``, ``"lzma"``, ``"lzw"`` or ``"zstd"``;
+            a TIFF file's own by default. It begins when all tiles are done, and needs the room of
+            the result without it as well.
         progress: called after each tile.
 
     Raises:
         ArgumentError: `out` is there, or half done, and nothing says what to do with it; or what
-            is half done was asked for otherwise.
+            is half done was asked for otherwise; or an unknown compression.
         DataError: `path` isn't such an image.
         UnsupportedError: a kind of result that can't hold such numbers, or a missing library.
         ConvsmithError: as `convsmith.images.filter`.
@@ -98,7 +103,8 @@ def filter_file(
     with opened(path) as found:
         source = grayed(found) if wanted.gray else found
         chosen = source.axes if axes is None else tuple(axes)
-        work = _Work(wanted, source, path, out, chosen, jobs or processors())
+        given = for_tiff(compression, out)
+        work = _Work(wanted, source, path, out, chosen, jobs or processors(), given)
         work.begin(resume, overwrite)
         try:
             work.run(progress)
@@ -113,7 +119,7 @@ class _Work:
 
     def __init__(
         self, treatment: Treatment, source: Source, path: Path, out: Path,
-        axes: tuple[int, ...] | None, jobs: int,
+        axes: tuple[int, ...] | None, jobs: int, compression: str | None,
     ) -> None:  # fmt: skip
         self.treatment, self.source, self.path, self.out = treatment, source, path, out
         self.jobs = jobs
@@ -132,6 +138,14 @@ class _Work:
         self.chunks = self._chunks()
         self.tile = self._tile()
         self.unfinished = Unfinished(out)
+        own = of_number(source.compression) if out.suffix in pictures.TIFF else NONE
+        self.compression = compression or own
+
+    def _samples(self) -> int:
+        """Return how many samples the last axis has, where it is of colours."""
+        last, rank = self.shape[-1], len(self.shape)
+        unsaid = self.source.samples is None and rank == 3 and last in (3, 4)
+        return last if unsaid or self.source.samples == rank - 1 else 0
 
     def _chunks(self) -> tuple[int, ...]:
         """Return the chunks of a new Zarr array."""
@@ -194,6 +208,7 @@ class _Work:
             "magnitude": treatment.magnitude,
             "absolute": treatment.absolute,
             "dtype": str(self.dtype),
+            "compression": self.compression,
             "tile": self.tile,
         }
 
@@ -213,10 +228,7 @@ class _Work:
             )
 
         def create(path: Path) -> None:
-            last, rank = self.shape[-1], len(self.shape)
-            unsaid = self.source.samples is None and rank == 3 and last in (3, 4)
-            samples = last if unsaid or self.source.samples == rank - 1 else 0
-            sinks.created(path, self.shape, self.dtype, self.chunks, samples)
+            sinks.created(path, self.shape, self.dtype, self.chunks, self._samples())
 
         found = self.unfinished.begin(self.request(), create, resume, overwrite)
         self.tile = tuple(found["tile"])
@@ -249,6 +261,9 @@ class _Work:
         finally:
             pool.shutdown(cancel_futures=True)
         sink.finish()
+        if self.compression != NONE:
+            options = sinks.tiff_options(self._samples())
+            compress(self.unfinished.data, self.compression, options, self.jobs)
 
     def part(self, where: tuple[slice, ...]) -> Array:
         """Return one tile of the result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -11,59 +11,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convsmith.errors import ShapeError, UnsupportedError, compose
-from convsmith.images.parts import Bounds, Places, Recipe, recipe
+from convsmith.images.filtering import Plans
+from convsmith.images.parts import Bounds, Places, Recipe
+from convsmith.images.requests import Request
 
 Array = NDArray[Any]
 
 
-def filtered(image: Any, kernel: Any, options: dict[str, Any]) -> Any:
+def applied(wanted: Request, plans: Plans) -> Any:
     """Return a Dask array of the image's chunks, filtered when it is computed.
 
     Each task runs on one thread, since Dask runs several; and gives the numbers of the whole image.
 
     Args:
-        image: a Dask array with known chunks.
-        kernel: as in `convsmith.images.filter`.
-        options: the arguments of `convsmith.images.requests.request`.
-
-    Raises:
-        ShapeError: chunks of unknown sizes.
-        UnsupportedError: another object of Dask's than an array.
+        wanted: the call, whose image is a Dask array.
+        plans: as of `convsmith.images.filtering.planned`.
     """
     from dask.array.core import Array as DaskArray
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
-    if not isinstance(image, DaskArray):
-        raise UnsupportedError(
-            compose(
-                f"image of type {type(image).__name__}",
-                "is not an array of Dask's",
-                expected="dask.array.Array",
-                fix="dask.array.from_delayed(image, shape, dtype)",
-            ),
-            argument="image",
-        )
-    if any(np.isnan(n) for axis in image.chunks for n in axis):
-        raise ShapeError(
-            compose(
-                "image",
-                "has chunks whose sizes are not known",
-                expected="known chunks",
-                fix="image.compute_chunk_sizes()",
-            ),
-            argument="image",
-            value=image.chunks,
-        )
-    how = recipe(image.shape, image.dtype, kernel, **options)
+    image = wanted.image
+    nothing = replace(wanted, image=np.zeros((0,) * image.ndim, image.dtype))
+    how = Recipe(nothing, plans, image.shape, image.dtype.name)
     token = tokenize(image.name, how)
     graph: dict[Any, Any] = {f"recipe-{token}": how}
     name, pieces = f"filtered-{token}", f"piece-{token}"
-    wanted = [_needs(how, axis, image.chunks[axis]) for axis in range(image.ndim)]
+    needed = [_needs(how, axis, image.chunks[axis]) for axis in range(image.ndim)]
     bank = (0,) if how.wanted.bank else ()
     for index in product(*(range(len(c)) for c in image.chunks)):
-        needs = [wanted[axis][i] for axis, i in enumerate(index)]
+        needs = [needed[axis][i] for axis, i in enumerate(index)]
         keys, places = [], []
         for chosen in product(*(need.items() for need in needs)):
             chunk = tuple(i for i, _ in chosen)

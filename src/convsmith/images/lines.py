@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from convsmith.errors import KernelError, compose
 from convsmith.images.conventions import ConventionName
 from convsmith.images.conventions import convention as known_convention
-from convsmith.images.engine import arranged
-from convsmith.images.filtering import computed
+from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plain_plan, refined, symmetry
 from convsmith.images.program import NARROW
-from convsmith.images.region import whole
 from convsmith.images.remembering import remembered
 from convsmith.images.requests import Request, checked_image, placeholder, request
 
@@ -94,9 +92,7 @@ def apply_lines(
     wanted, plan = _prepared(checked.shape, checked.dtype, list(lines), options)
     if plan is None:
         return _one_by_one(replace(wanted, image=checked), lines, options.get("axes"))
-    source = arranged(checked, wanted.axes)
-    region = whole(source.array.shape[1:-1])
-    return source.restored(computed(wanted, [plan], source.array, region)[0])
+    return run(replace(wanted, image=checked), ((plan,),))
 
 
 @remembered
@@ -154,7 +150,5 @@ def _one_by_one(wanted: Request, lines: Sequence[Array], axes: Any) -> Array:
             edges=replace(wanted.edges, modes=(mode,)),
         )  # fmt: skip
         plan = replace(plain_plan(part, 0, line), mirrored=(symmetry(line),))
-        source = arranged(result, (axis,))
-        region = whole(source.array.shape[1:-1])
-        result = source.restored(computed(part, [plan], source.array, region)[0])
+        result = run(part, ((plan,),))
     return result

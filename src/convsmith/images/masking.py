@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from convsmith.errors import ShapeError, compose
 from convsmith.images.filtering import filter
-from convsmith.images.requests import checked_image
-from convsmith.images.results import floating
+from convsmith.images.requests import checked_image, is_lazy
+from convsmith.images.results import floating, pointwise
 
 Array = NDArray[Any]
 
@@ -53,7 +54,8 @@ def masked(
     x = floating(checked_image(image))
     there = np.isfinite(x).astype(x.dtype)
     if mask is not None:
-        weights = np.asarray(mask).astype(x.dtype)
+        weights = mask if is_lazy(mask) else np.asarray(mask)
+        weights = weights.astype(x.dtype)
         if weights.shape == x.shape[:-1]:
             weights = weights[..., None]
         if weights.shape != x.shape and weights.shape != (*x.shape[:-1], 1):
@@ -68,12 +70,25 @@ def masked(
                 value=np.shape(mask),
             )
         there = there * weights
+        if is_lazy(x) and is_lazy(mask):
+            there = there.rechunk(x.chunks)
     options.setdefault("padding_mode", "constant")
     options["dtype"] = x.dtype.name
-    known = np.where(there > 0, x, 0) * there
+    known = pointwise(_known, x, there, dtype=x.dtype)
     total = filter(known, kernel, **options)
     weight = filter(there, kernel, **options)
-    whole = filter(np.ones_like(x), kernel, **{**options, "padding_mode": "edge"})
+    # What the kernel adds up to, in the same steps: a single entry is reflected without end.
+    one = np.ones((1,) * x.ndim, x.dtype)
+    whole = filter(one, kernel, **{**options, "padding_mode": "reflect"})
+    divided = partial(_divided, whole=whole, least=least, dtype=x.dtype)
+    return pointwise(divided, total, weight, dtype=x.dtype)
+
+
+def _known(x: Array, there: Array) -> Array:
+    return np.where(there > 0, x, 0) * there
+
+
+def _divided(total: Array, weight: Array, whole: Array, least: float, dtype: Any) -> Array:
     enough = np.abs(weight) > least * np.abs(whole)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(enough, total * (whole / weight), np.nan).astype(x.dtype)
+        return np.where(enough, total * (whole / weight), np.nan).astype(dtype)

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from convsmith import kernels
 from convsmith.errors import KernelError, compose
-from convsmith.images.engine import arranged
-from convsmith.images.filtering import computed
+from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plain_plan
 from convsmith.images.program import nothing
-from convsmith.images.region import whole
 from convsmith.images.requests import Request, checked_axes, checked_image, request
 from convsmith.images.results import rounded
 
@@ -128,9 +126,7 @@ def _extreme(
 
 
 def _run(wanted: Request, plan: KernelPlan) -> Array:
-    source = arranged(wanted.image, wanted.axes)
-    region = whole(source.array.shape[1:-1])
-    return source.restored(computed(wanted, [plan], source.array, region)[0])
+    return run(wanted, ((plan,),))
 
 
 def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
@@ -142,8 +138,8 @@ def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
         image = image.astype(np.float32)
     if mask.ndim == 3:
         return _one_by_one(replace(wanted, image=image), mask, semiring)
-    name = image.dtype.name
-    work = {"float32": "int32", "float64": "int64"}.get(name, name)
+    name = str(image.dtype.name)
+    work: str = {"float32": "int32", "float64": "int64"}.get(name, name)
     beyond = nothing(semiring, work, ordered=work != name)
     part = replace(wanted, image=image, target=name)
     plan = replace(

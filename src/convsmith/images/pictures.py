@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,35 @@ def read(path: Path) -> Picture:
         ) from error
     except ConvsmithError:
         raise
+    except Image.DecompressionBombError as error:
+        count = re.search(r"\d+", str(error))
+        raise unbelievable(path, int(count.group()) if count else 0) from error
     except Exception as error:  # Decoders raise anything on damaged files.
         reason = " ".join(str(error).split())
         raise DataError(
             compose(str(path), f"can't be read: {reason}"), argument="path", value=path
         ) from error
+
+
+def most_pixels() -> int | None:
+    """Return how many pixels Pillow believes in; None where its limit is lifted."""
+    limit = Image.MAX_IMAGE_PIXELS
+    return None if limit is None else 2 * limit
+
+
+def unbelievable(path: Path, pixels: int) -> DataError:
+    """Return what to say of a small file that would fill the memory."""
+    return DataError(
+        compose(
+            str(path),
+            f"says that it has {pixels / 1e6:.0f} millions of pixels, more than a picture is"
+            " believed to have",
+            expected=f"at most {(most_pixels() or 0) / 1e6:.0f} millions",
+            fix="a TIFF, .npy or Zarr result, for which TIFF files are read part by part",
+        ),
+        argument="path",
+        value=path,
+    )
 
 
 def _read(path: Path, image: Image.Image) -> Picture:

@@ -41,7 +41,8 @@ class Edges:
 class Request:
     """A checked call."""
 
-    image: Array
+    image: Any
+    """NumPy's array, or Dask's."""
     axes: tuple[int, ...]
     """The filtered axes, ascending."""
     kernels: tuple[Array, ...]
@@ -64,25 +65,20 @@ def placeholder(shape: Sequence[int], dtype: Any) -> Array:
     return np.broadcast_to(np.zeros((1,) * len(shape), dtype), tuple(shape))
 
 
-def checked_image(image: Any, chosen: Convention = OURS) -> Array:
-    """Return an array that can be filtered.
+def is_lazy(image: Any) -> bool:
+    """Whether an image is Dask's, which is told without importing Dask."""
+    return type(image).__module__.partition(".")[0] == "dask"
+
+
+def checked_image(image: Any, chosen: Convention = OURS) -> Any:
+    """Return an array that can be filtered: NumPy's, or Dask's as it is.
 
     Raises:
         DtypeError: a dtype that no filter takes.
-        ShapeError: a single number.
-        UnsupportedError: a Dask array.
+        ShapeError: a single number, or a Dask array of unknown chunks.
+        UnsupportedError: another object of Dask's than an array.
     """
-    if type(image).__module__.partition(".")[0] == "dask":
-        raise UnsupportedError(
-            compose(
-                "image",
-                "is a Dask array, which this function would load as a whole",
-                expected="a NumPy array; images.filter alone takes Dask arrays",
-                fix="images.filter(image, kernel), or image.compute()",
-            ),
-            argument="image",
-        )
-    array = np.asarray(image)
+    array = checked_lazy(image) if is_lazy(image) else np.asarray(image)
     name = array.dtype.name
     if name not in BYTES:
         wide = {"int64": "float64", "uint64": "float64", "longdouble": "float64"}
@@ -128,6 +124,39 @@ def checked_image(image: Any, chosen: Convention = OURS) -> Array:
     if chosen.unit and name in LIMITS and name != "bool":
         return array.astype(np.float64) / LIMITS[name][1]
     return array.astype(np.float64) if chosen.unit and name == "bool" else array
+
+
+def checked_lazy(image: Any) -> Any:
+    """Return a Dask array of known chunks.
+
+    Raises:
+        ShapeError: chunks of unknown sizes.
+        UnsupportedError: another object of Dask's than an array.
+    """
+    from dask.array.core import Array as DaskArray
+
+    if not isinstance(image, DaskArray):
+        raise UnsupportedError(
+            compose(
+                f"image of type {type(image).__name__}",
+                "is not an array of Dask's",
+                expected="dask.array.Array",
+                fix="dask.array.from_delayed(image, shape, dtype)",
+            ),
+            argument="image",
+        )
+    if any(np.isnan(n) for axis in image.chunks for n in axis):
+        raise ShapeError(
+            compose(
+                "image",
+                "has chunks whose sizes are not known",
+                expected="known chunks",
+                fix="image.compute_chunk_sizes()",
+            ),
+            argument="image",
+            value=image.chunks,
+        )
+    return image
 
 
 def checked_axes(axes: Any, ndim: int, wanted: int | None = None) -> tuple[int, ...]:

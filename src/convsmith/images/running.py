@@ -216,5 +216,9 @@ def portable(wanted: Running, plane: Plane) -> None:
     for axis, taps in enumerate((wanted.rows, wanted.columns)):
         before = np.pad(np.cumsum(window, axis), [(int(a == axis), 0) for a in range(3)])
         last = before.shape[axis]
-        window = np.take(before, range(taps, last), axis) - np.take(before, range(last - taps), axis)
-    plane.target[...] = np.searchsorted(largest_sums(wanted.box.share), window).reshape(len(window), -1)
+        window = np.take(before, range(taps, last), axis) - np.take(
+            before, range(last - taps), axis
+        )
+    plane.target[...] = np.searchsorted(largest_sums(wanted.box.share), window).reshape(
+        len(window), -1
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from convsmith.images import emit, machine_code
+from convsmith.images import emit
 from convsmith.images.emit import INT32, INT64, POINTER, Emitter, number
 from convsmith.images.running import BYTE, PIECE, Form
 
@@ -120,7 +120,9 @@ class _Writer:
         # Where the first column's sum is written begins a vector.
         shift = -self.wanted.step % 64
         self.sums, self.along = (
-            e.address(b.gep(scratch, [b.mul(line, number(n))], source_etype=INT8), number(shift), "int16")
+            e.address(
+                b.gep(scratch, [b.mul(line, number(n))], source_etype=INT8), number(shift), "int16"
+            )
             for n in (4, 6)
         )
         self.totals = b.gep(scratch, [b.mul(line, number(8))], source_etype=INT8)

@@ -65,23 +65,20 @@ def created(
     elif path.suffix == ".zarr":
         library("zarr").create_array(str(path), shape=shape, chunks=chunks, dtype=dtype)
     elif path.suffix in (".tif", ".tiff"):
-        if dtype.kind not in "fiu" or not prod(shape):
+        if dtype.kind not in "fiu" or not prod(shape) or len(shape) < 2:
             raise UnsupportedError(
                 compose(
                     f"a TIFF file of {dtype}, shape {shape}",
                     "is not one that viewers open",
-                    expected="real numbers, and no empty axis",
+                    expected="real numbers, rows and columns, and no empty axis",
                     fix="a .npy file",
                 )
             )
         row = dtype.itemsize * prod(shape[-2:] if samples else shape[-1:])
-        options: dict[str, Any] = {"photometric": "rgb" if samples > 2 else "minisblack"}
-        if samples in (2, 4):
-            options |= {"extrasamples": ["unassalpha"], "planarconfig": "contig"}
-        strip = max(1, STRIP_BYTES // row)
+        options = {"rowsperstrip": max(1, STRIP_BYTES // row), **tiff_options(samples)}
         nbytes = prod(shape) * dtype.itemsize
         with library("tifffile").TiffWriter(path, bigtiff=nbytes > BIG) as writer:
-            writer.write(shape=shape, dtype=dtype, rowsperstrip=strip, **options)
+            writer.write(shape=shape, dtype=dtype, **options)
     else:
         raise UnsupportedError(
             compose(
@@ -91,6 +88,14 @@ def created(
                 fix=path.with_suffix(".zarr").name,
             )
         )
+
+
+def tiff_options(samples: int) -> dict[str, Any]:
+    """Return what a TIFF file says of its colours, of which the last axis has so many or none."""
+    options: dict[str, Any] = {"photometric": "rgb" if samples > 2 else "minisblack"}
+    if samples in (2, 4):
+        options |= {"extrasamples": ["unassalpha"], "planarconfig": "contig"}
+    return options
 
 
 def reopened(path: Path) -> Sink:

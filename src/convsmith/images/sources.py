@@ -40,6 +40,8 @@ class Source:
     """Whether the last of them is an alpha."""
     chunked: bool = False
     """Whether `unit` is worth keeping for the result."""
+    compression: int = 1
+    """TIFF's number of how it is compressed; 1 for not at all."""
 
     @property
     def nbytes(self) -> int:
@@ -175,6 +177,7 @@ def _tiff(path: Path) -> Iterator[Source]:
             (place["Y"], place["X"]) if {"Y", "X"} <= place.keys() else None,
             place.get("S"),
             alpha="S" in place and any(int(e) in (1, 2) for e in page.extrasamples),
+            compression=int(page.compression),
         )
 
 
@@ -208,7 +211,7 @@ def _segments(path: Path, series: Any) -> tuple[Read, tuple[int, ...]]:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     """Return what to say of damage, or a compression that tifffile needs another library for."""
-    fix = "pip install imagecodecs" if "imagecodecs" in str(error) else None
+    fix = LARGE if "imagecodecs" in str(error) else None
     reason = " ".join(str(error).split())
     return DataError(
         compose(str(path), f"can't be decoded: {reason}", fix=fix), argument="path", value=path

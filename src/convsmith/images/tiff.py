@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from convsmith.errors import ConvsmithError, DataError, compose
 from convsmith.files import replacing
 from convsmith.images import pictures
+from convsmith.images.compression import NONE, of_number
 from convsmith.images.orientation import AS_STORED, STEPS, TAG, as_stored, upright
 from convsmith.images.pictures import Picture
-from convsmith.images.sources import library
+from convsmith.images.sources import LARGE, library
 
 Array = NDArray[Any]
 
 ICC, XRES, YRES, UNIT, DESCRIPTION = 34675, 282, 283, 296, 270
 
-WRITTEN = {1: None, 8: "zlib", 32946: "zlib", 34925: "lzma"}
-"""Compressions that are written without further libraries; others become the first's successor."""
-
 AS_THEY_ARE = (0, 1, 2)
 """Whether white is 0, black is 0, or there are red, green and blue."""
+
+MOST_EXPANDED = 200
+"""Times the bytes of its file: so much only the pixels of empty pictures take."""
 
 SHORT = 3
 """The type of a tag's value, in two bytes."""
@@ -48,6 +49,7 @@ def read(path: Path) -> Picture:
             page = series.keyframe
             if int(page.photometric) not in AS_THEY_ARE or page.bitspersample < 8:
                 return pictures.read(path)
+            _check_size(path, series)
             try:
                 pixels = series.asarray()
             except (ValueError, KeyError) as error:
@@ -59,10 +61,22 @@ def read(path: Path) -> Picture:
         raise
     except Exception as error:  # Decoders raise anything on damaged files.
         reason = " ".join(str(error).split())
-        fix = "pip install imagecodecs" if "imagecodecs" in reason else None
+        fix = LARGE if "imagecodecs" in reason else None
         raise DataError(
             compose(str(path), f"can't be read: {reason}", fix=fix), argument="path", value=path
         ) from error
+
+
+def _check_size(path: Path, series: Any) -> None:
+    """Refuse a small file that would fill the memory, as Pillow does for other formats.
+
+    Raises:
+        DataError: more pixels than Pillow believes in, and far more than the file holds.
+    """
+    limit, page = pictures.most_pixels(), series.keyframe
+    pixels = page.imagewidth * page.imagelength * len(series.pages)
+    if limit and pixels > limit and series.nbytes > MOST_EXPANDED * path.stat().st_size:
+        raise pictures.unbelievable(path, pixels)
 
 
 def nbytes(path: Path) -> int:
@@ -80,7 +94,7 @@ def _picture(pixels: Array, series: Any) -> Picture:
     extra: dict[str, Any] = {
         "photometric": int(page.photometric),
         "planar": "S" in names and names.index("S") < names.index("X"),
-        "compression": WRITTEN.get(int(page.compression), "zlib"),
+        "compression": of_number(page.compression),
         "predictor": int(page.predictor) == 2,
         "tile": (page.tilelength, page.tilewidth) if page.is_tiled else None,
         "bigtiff": page.parent.is_bigtiff,
@@ -131,6 +145,8 @@ def write(path: Path, picture: Picture) -> None:
         for name in ("compression", "tile", "iccprofile", "resolution", "resolutionunit")
         if extra.get(name) is not None
     }
+    if options.get("compression") == NONE:
+        del options["compression"]
     if extra.get("icc_profile"):
         options["iccprofile"] = extra["icc_profile"]
     if extra.get("predictor") and "compression" in options and pixels.dtype.kind in "iu":

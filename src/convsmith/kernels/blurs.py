@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from convsmith.errors import ArgumentError, compose
 from convsmith.kernels.arguments import check_entries, checked_number, checked_rank, shown
-from convsmith.kernels.grids import Float64Array, direction, positions
+from convsmith.kernels.grids import Float64Array, heading, positions
 
 SLACK = 1e-9
 """Less of a pixel than this is what roundings reach beyond its border."""
@@ -62,7 +63,11 @@ def disk(radius_pixels: float = 2.0, *, ndim: int = 2) -> Float64Array:
 
 
 def motion(
-    length_pixels: float = 9.0, *, angle_radians: float = 0.0, ndim: int = 2
+    length_pixels: float = 9.0,
+    *,
+    angle_radians: float = 0.0,
+    elevation_radians: float = 0.0,
+    ndim: int = 2,
 ) -> Float64Array:
     """Return the mean along a line segment: the blur of a steady motion.
 
@@ -75,14 +80,16 @@ def motion(
         length_pixels: the segment's length, from 0.001 on; it needn't be whole.
         angle_radians: its direction, from the column axis towards the row axis: clockwise on a
             screen.
-        ndim: number of spatial axes: 2, or 1 for a motion along the only axis.
+        elevation_radians: in three dimensions how far it rises, from the plane of rows and columns
+            towards the depth.
+        ndim: number of spatial axes, 1 to 3.
 
     Returns:
-        float64 array of odd size, as small as holds the segment, axes (row, column).
+        float64 array of odd size, as small as holds the segment, axes (depth, row, column).
 
     Raises:
-        ArgumentError: `ndim` isn't 1 or 2; the length isn't a finite number from 0.001 on, the
-            angle isn't finite, or it isn't 0 in one dimension.
+        ArgumentError: `ndim` isn't 1 to 3; the length isn't a finite number from 0.001 on, an
+            angle isn't finite, or it isn't 0 where there is no such axis to turn to.
 
     Example:
         >>> motion(3.0).round(4).tolist()
@@ -91,40 +98,51 @@ def motion(
     Source: the definition of a uniform segment; compare `fspecial("motion")` of MATLAB's Image
     Processing Toolbox, whose taps are interpolated instead.
     """
-    rank = checked_rank(ndim, "motion", (1, 2))
+    rank = checked_rank(ndim, "motion")
     length = checked_number(
         "motion", "length_pixels", length_pixels, least=1e-3, most=1e6, fix="9.0"
     )
-    angle = checked_number("motion", "angle_radians", angle_radians, fix="0.0")
-    check_angle("motion", angle, rank)
-    cosine, sine = direction(angle)
-    ends = [length / 2 * abs(share) for share in (sine, cosine)]
-    reach = [max(math.ceil(end - 0.5 - SLACK), 0) for end in ends]
-    shape = check_entries("motion", (2 * reach[0] + 1, 2 * reach[1] + 1))
+    shares = heading(*checked_angles("motion", angle_radians, elevation_radians, rank), rank)
+    reach = [max(math.ceil(length / 2 * abs(share) - 0.5 - SLACK), 0) for share in shares]
+    shape = check_entries("motion", tuple(2 * n + 1 for n in reach))
     crossings = [np.array([-length / 2, length / 2])]
-    for share, count in zip((sine, cosine), shape, strict=True):
+    for share, count in zip(shares, shape, strict=True):
         if share:
             borders = (positions(count + 1) / share).clip(-length / 2, length / 2)
             crossings.append(borders)
     places = np.sort(np.concatenate(crossings))
     pieces, middles = np.diff(places), (places[1:] + places[:-1]) / 2
     kept = pieces > SLACK * length
-    rows, columns = (
+    pixels = tuple(
         np.rint(middles[kept] * share).astype(int) + r
-        for share, r in zip((sine, cosine), reach, strict=True)
+        for share, r in zip(shares, reach, strict=True)
     )
     kernel = np.zeros(shape)
-    np.add.at(kernel, (rows, columns), pieces[kept])
-    kernel /= pieces[kept].sum()
-    return kernel[0] if rank == 1 else kernel
+    np.add.at(kernel, pixels, pieces[kept])
+    return kernel / pieces[kept].sum()
 
 
-def check_angle(where: str, angle: float, rank: int) -> None:
-    """Check that there is an angle to turn by.
+def checked_angles(
+    where: str, angle_radians: Any, elevation_radians: Any, rank: int
+) -> tuple[float, float]:
+    """Return a direction's angle and elevation.
 
     Raises:
-        ArgumentError: an angle other than 0 in one dimension.
+        ArgumentError: one that isn't finite, or isn't 0 where there is no such axis to turn to.
     """
+    angle = checked_number(where, "angle_radians", angle_radians, fix="0.0")
+    elevation = checked_number(where, "elevation_radians", elevation_radians, fix="0.0")
+    if rank < 3 and elevation != 0:
+        raise ArgumentError(
+            compose(
+                f"{where}(elevation_radians={shown(elevation)}, ndim={rank})",
+                "has no depth to rise to",
+                expected="no elevation in fewer than three dimensions",
+                fix="ndim=3, or elevation_radians=0.0",
+            ),
+            argument="elevation_radians",
+            value=elevation,
+        )
     if rank == 1 and angle != 0:
         raise ArgumentError(
             compose(
@@ -136,6 +154,7 @@ def check_angle(where: str, angle: float, rank: int) -> None:
             argument="angle_radians",
             value=angle,
         )
+    return angle, elevation
 
 
 def _areas(radius: float, reach: int) -> Float64Array:

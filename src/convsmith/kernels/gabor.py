@@ -1,7 +1,8 @@
 """Waves under a bell: Gabor, Morlet and log-Gabor kernels.
 
-Angles count from the column axis towards the row axis, clockwise on a screen; u runs along that
-direction and v across it. In one dimension u is the only axis.
+Angles count from the column axis towards the row axis, clockwise on a screen, and elevations from
+that plane towards the depth; u runs along the direction and v across it. In one dimension u is the
+only axis; in three v is the distance from the line through the middle.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from convsmith.kernels.arguments import (
     checked_rank,
     checked_sizes,
 )
-from convsmith.kernels.blurs import check_angle
-from convsmith.kernels.grids import Float64Array, direction, turned
+from convsmith.kernels.blurs import checked_angles
+from convsmith.kernels.grids import Float64Array, coordinates, heading
 
 Component = Literal["even", "odd", "quadrature"]
 COMPONENTS: tuple[Component, ...] = get_args(Component)
@@ -34,6 +35,7 @@ def gabor(
     wavelength_pixels: float = 4.0,
     *,
     angle_radians: float = 0.0,
+    elevation_radians: float = 0.0,
     phase_radians: float = 0.0,
     sigma: float | None = None,
     aspect_ratio: float = 1.0,
@@ -45,29 +47,32 @@ def gabor(
 
     Equation: ``exp(-(u**2 + aspect_ratio**2 * v**2) / (2 sigma**2)) * cos(2 pi u / wavelength +
     phase)``, with ``u = x cos(angle) + y sin(angle)``, ``v = y cos(angle) - x sin(angle)``, x and y
-    in pixels from the middle; the odd component has the sine in place of the cosine. It is a
-    correlation kernel: the odd one is positive where values grow along u.
+    in pixels from the middle; in three dimensions ``u = (x cos(angle) + y sin(angle))
+    cos(elevation) + z sin(elevation)`` and ``v**2 = x**2 + y**2 + z**2 - u**2``. The odd component
+    has the sine in place of the cosine. It is a correlation kernel: the odd one is positive where
+    values grow along u.
 
     Gain: the bell's peak is 1, nothing is normalised: a cosine of that wavelength and amplitude 1
-    answers about ``pi * sigma**2 / aspect_ratio``, and constants a little where sigma is small
-    (`morlet` is silent there).
+    answers about ``pi * sigma**2 / aspect_ratio`` in two dimensions, and constants a little where
+    sigma is small (`morlet` is silent there).
 
     Args:
         wavelength_pixels: the wave's length, at least 2.
         angle_radians: the direction in which the wave runs.
+        elevation_radians: in three dimensions how far that rises towards the depth.
         phase_radians: added to the wave's phase.
         sigma: the bell's standard deviation along the wave in pixels; by default 0.562 times the
             wavelength, a bandwidth of one octave.
         aspect_ratio: sigma along the wave over sigma across it: below 1 for long stripes.
         component: ``"even"``, ``"odd"``, or ``"quadrature"`` for a bank of both.
         size: length of each axis; by default as far as 3 standard deviations either way.
-        ndim: number of spatial axes: 2, or 1 for signals.
+        ndim: number of spatial axes, 1 to 3.
 
     Returns:
-        float64 array, axes (row, column), with a last axis of length 2 for ``"quadrature"``.
+        float64 array, axes (depth, row, column), with a last axis of length 2 for ``"quadrature"``.
 
     Raises:
-        ArgumentError: `ndim` isn't 1 or 2; a wavelength below 2, a sigma or an aspect ratio that
+        ArgumentError: `ndim` isn't 1 to 3; a wavelength below 2, a sigma or an aspect ratio that
             isn't a positive finite number, an angle or phase that isn't finite, an angle in one
             dimension, an unknown component, or a bad size.
 
@@ -79,7 +84,10 @@ def gabor(
     orientation optimized by two-dimensional visual cortical filters", JOSA A, 1985.
     """
     phase = checked_number("gabor", "phase_radians", phase_radians, fix="0.0")
-    wave, bell = _packet("gabor", wavelength_pixels, angle_radians, sigma, aspect_ratio, size, ndim)
+    wave, bell = _packet(
+        "gabor", wavelength_pixels, (angle_radians, elevation_radians), sigma, aspect_ratio, size,
+        ndim,
+    )  # fmt: skip
     return _component("gabor", bell * wave * np.exp(1j * phase), component)
 
 
@@ -87,6 +95,7 @@ def morlet(
     wavelength_pixels: float = 4.0,
     *,
     angle_radians: float = 0.0,
+    elevation_radians: float = 0.0,
     sigma: float | None = None,
     aspect_ratio: float = 1.0,
     component: Component = "even",
@@ -105,15 +114,16 @@ def morlet(
     Args:
         wavelength_pixels: the wave's length, at least 2.
         angle_radians: the direction in which the wave runs.
+        elevation_radians: in three dimensions how far that rises towards the depth.
         sigma: the bell's standard deviation along the wave in pixels; by default 0.562 times the
             wavelength, a bandwidth of one octave.
         aspect_ratio: sigma along the wave over sigma across it.
         component: ``"even"``, ``"odd"``, or ``"quadrature"`` for a bank of both.
         size: length of each axis; by default as far as 3 standard deviations either way.
-        ndim: number of spatial axes: 2, or 1 for signals.
+        ndim: number of spatial axes, 1 to 3.
 
     Returns:
-        float64 array, axes (row, column), with a last axis of length 2 for ``"quadrature"``.
+        float64 array, axes (depth, row, column), with a last axis of length 2 for ``"quadrature"``.
 
     Raises:
         ArgumentError: as `gabor`.
@@ -127,8 +137,9 @@ def morlet(
     networks", IEEE PAMI, 2013.
     """
     wave, bell = _packet(
-        "morlet", wavelength_pixels, angle_radians, sigma, aspect_ratio, size, ndim
-    )
+        "morlet", wavelength_pixels, (angle_radians, elevation_radians), sigma, aspect_ratio, size,
+        ndim,
+    )  # fmt: skip
     bell = bell / bell.sum()
     return _component("morlet", bell * (wave - (bell * wave).sum()), component)
 
@@ -137,6 +148,7 @@ def log_gabor(
     wavelength_pixels: float = 6.0,
     *,
     angle_radians: float = 0.0,
+    elevation_radians: float = 0.0,
     sigma_ratio: float = 0.55,
     angular_sigma_radians: float = 0.5,
     component: Component = "even",
@@ -157,18 +169,19 @@ def log_gabor(
     Args:
         wavelength_pixels: the wave's length at the spectrum's peak, at least 2.
         angle_radians: the direction in which the wave runs.
+        elevation_radians: in three dimensions how far that rises towards the depth.
         sigma_ratio: the spectrum's width over its peak frequency, between 0 and 1: 0.75, 0.55 and
             0.41 are about one, two and three octaves.
         angular_sigma_radians: the spectrum's width in direction, from 0.001 on.
         component: ``"even"``, ``"odd"``, or ``"quadrature"`` for a bank of both.
         size: odd length of each axis; by default 5 wavelengths.
-        ndim: number of spatial axes: 2, or 1 for signals.
+        ndim: number of spatial axes, 1 to 3.
 
     Returns:
-        float64 array, axes (row, column), with a last axis of length 2 for ``"quadrature"``.
+        float64 array, axes (depth, row, column), with a last axis of length 2 for ``"quadrature"``.
 
     Raises:
-        ArgumentError: `ndim` isn't 1 or 2; a wavelength below 2, a ratio that isn't between 0 and
+        ArgumentError: `ndim` isn't 1 to 3; a wavelength below 2, a ratio that isn't between 0 and
             1, an angular width that isn't from 0.001 on, an angle that isn't finite or in one
             dimension, an unknown component, or a size that isn't odd.
 
@@ -181,10 +194,9 @@ def log_gabor(
     phase congruency", Videre, 1999.
     """
     where = "log_gabor"
-    rank = checked_rank(ndim, where, (1, 2))
+    rank = checked_rank(ndim, where)
     wavelength = _wavelength(where, wavelength_pixels)
-    angle = checked_number(where, "angle_radians", angle_radians, fix="0.0")
-    check_angle(where, angle, rank)
+    ahead = heading(*checked_angles(where, angle_radians, elevation_radians, rank), rank)
     ratio = checked_number(where, "sigma_ratio", sigma_ratio, least=0.001, most=0.999, fix="0.55")
     spread = checked_number(
         where, "angular_sigma_radians", angular_sigma_radians, least=1e-3, most=100, fix="0.5"
@@ -202,21 +214,21 @@ def log_gabor(
     if rank == 1:
         spectrum = np.where(frequencies[0] > 0, spectrum, 0.0)
     else:
-        cosine, sine = direction(angle)
-        rows, columns = frequencies
-        apart = np.arctan2(rows * cosine - columns * sine, columns * cosine + rows * sine)
+        along = sum(f * share for f, share in zip(frequencies, ahead, strict=True))
+        across = np.sqrt(np.maximum(radius**2 - along**2, 0.0))
+        apart = np.arctan2(across, along)
         spectrum = spectrum * np.exp(-((apart / spread) ** 2) / 2)
     return _component(where, np.fft.fftshift(np.fft.ifftn(spectrum)), component)
 
 
 def _packet(
-    where: str, wavelength: Any, angle: Any, sigma: Any, aspect_ratio: Any, size: Any, ndim: Any
-) -> tuple[NDArray[np.complex128], Float64Array]:
+    where: str, wavelength: Any, angles: tuple[Any, Any], sigma: Any, aspect_ratio: Any, size: Any,
+    ndim: Any,
+) -> tuple[NDArray[np.complex128], Float64Array]:  # fmt: skip
     """Return the complex wave and the bell of peak 1."""
-    rank = checked_rank(ndim, where, (1, 2))
+    rank = checked_rank(ndim, where)
     length = _wavelength(where, wavelength)
-    turn = checked_number(where, "angle_radians", angle, fix="0.0")
-    check_angle(where, turn, rank)
+    ahead = heading(*checked_angles(where, *angles, rank), rank)
     if sigma is None:
         sigma = OCTAVE * length
     width = checked_number(where, "sigma", sigma, least=1e-3, most=1e9, fix="2.0")
@@ -226,8 +238,10 @@ def _packet(
         shape = check_entries(where, (2 * int(3 * widest + 0.5) + 1,) * rank)
     else:
         shape = checked_sizes(where, size, rank)
-    u, v = turned(shape, turn)
-    bell = np.exp(-(u**2 + (ratio * v) ** 2) / (2 * width**2))
+    places = coordinates(shape)
+    u = np.sum([x * share for x, share in zip(places, ahead, strict=True)], axis=0)
+    squared = np.maximum(np.sum([x**2 for x in places], axis=0) - u**2, 0.0)
+    bell = np.exp(-(u**2 + ratio**2 * squared) / (2 * width**2))
     return np.exp(2j * math.pi / length * u), bell
 
 

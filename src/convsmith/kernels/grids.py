@@ -79,6 +79,19 @@ def turned(shape: tuple[int, ...], angle_radians: float) -> tuple[Float64Array, 
     return x * cosine + y * sine, y * cosine - x * sine
 
 
+def heading(angle_radians: float, elevation_radians: float, rank: int) -> tuple[float, ...]:
+    """Return the unit vector of a direction, in the order (depth, row, column).
+
+    The angle is that of `turned`; the elevation counts from the plane of rows and columns towards
+    the depth.
+    """
+    cosine, sine = direction(angle_radians)
+    if rank < 3:
+        return (cosine,) if rank == 1 else (sine, cosine)
+    level, rise = direction(elevation_radians)
+    return rise, level * sine, level * cosine
+
+
 def direction(angle_radians: float) -> tuple[float, float]:
     """Return cosine and sine, exact at quarter turns, where `math.cos` leaves 6e-17."""
     quarters = angle_radians / (math.pi / 2)
