@@ -61,7 +61,8 @@ def folded(model: Any, inputs: Any = None, *, tolerance: float = 1e-5) -> tuple[
     result, report = cs.models.fold(model, return_report=True, tolerance=tolerance)
     if inputs is None:
         inputs = [
-            data(2, *(n or 9 for n in tensor.shape[1:]), seed=7 + i)
+            # As many as `fold` takes: JAX compiles for each size.
+            data(4, *(n or 32 for n in tensor.shape[1:]), seed=7 + i)
             for i, tensor in enumerate(model.inputs)
         ]
         inputs = inputs if len(inputs) > 1 else inputs[0]

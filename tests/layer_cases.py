@@ -221,11 +221,11 @@ def branches_reference(
 
 
 def diverse_branches(inputs: Array, weights: list[Array]) -> Array:
-    """The diverse branch block, "same" and in two groups: zeros around the image come first."""
+    """The diverse branch block, "same": zeros around the image come first."""
     full, point, deep_point, deep_full, mean_point, *rest = weights
     of_full, of_point, of_deep, of_mean = rest[:4], rest[4:8], rest[11:15], rest[17:]
     (gamma, *inner), inner_of_mean = rest[8:11], rest[15:17]
-    valid, same = definition(2, groups=2), definition(2, groups=2, padding="same")
+    valid, same = definition(2), definition(2, padding="same")
     around = np.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
     one, zero = np.ones(1), np.zeros(1)
     deep = valid(batch_normed(valid(around, [deep_point]), gamma, zero, *inner), [deep_full])
@@ -600,7 +600,7 @@ CASES: dict[str, LayerCase] = {
     ),
     "diverse branch conv2d": LayerCase(
         layers.DiverseBranchConv2D,
-        {"filters": 6, "kernel_size": 3, "padding": "same", "groups": 2},
+        {"filters": 6, "kernel_size": 3, "padding": "same"},
         (2, 6, 7, 4),
         diverse_branches,
         state=("moving_mean", "moving_variance"),

@@ -135,6 +135,7 @@ NORMED: dict[str, tuple[Any, tuple[int, ...]]] = {
 }
 
 
+@pytest.mark.one_backend  # NumPy computes it
 @pytest.mark.parametrize("name", NORMED)
 def test_batch_normalisation_on_both_sides(name: str) -> None:
     layer, shape = NORMED[name]
@@ -215,6 +216,7 @@ KEPT: dict[str, tuple[Any, tuple[int | None, ...], str]] = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", KEPT)
 def test_what_standard_layers_can_not_express(name: str) -> None:
     layer, shape, reason = KEPT[name]
