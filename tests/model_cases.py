@@ -22,11 +22,13 @@ def randomized(model: Any, seed: int = 1) -> Any:
     """The model, its outputs of about the scale of its inputs, none of its weights at a default."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
+        if "int" in str(weight.dtype):  # how many samples a statistic is of
+            continue
         shape = tuple(weight.shape)
         values = 0.1 * rng.normal(size=shape)
         if "kernel" in weight.name:
             values = rng.normal(size=shape) / np.sqrt(max(1, np.prod(shape[:-1])))
-        elif weight.name == "moving_variance":
+        elif weight.name in ("moving_variance", "variance"):
             values = rng.uniform(0.5, 1.5, shape)
         elif weight.name == "gamma":
             values += 1.0
