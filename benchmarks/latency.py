@@ -42,7 +42,8 @@ def models() -> dict[str, Any]:
 
     from convsmith.training import classifier
 
-    mobile = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None)
+    applications: Any = keras.applications
+    mobile = applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None)
     return {
         "digits, standardised": classifier.build("standardized", (28, 28, 1), 10),
         "MobileNetV2 0.35, 96x96": mobile,

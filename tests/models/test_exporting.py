@@ -206,6 +206,7 @@ class Unknown(keras.layers.Layer):
         return inputs
 
 
+@pytest.mark.one_backend
 def test_a_class_that_the_other_process_cant_import(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((3,)), Unknown()])
     name: Any = OTHER[BACKEND]
