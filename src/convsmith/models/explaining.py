@@ -14,7 +14,7 @@ from convsmith.lowerings.amounts import item_size
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.running import MODES
 from convsmith.models import counting, effective, fields, kernels, warnings, windows
-from convsmith.models.graph import Step, steps
+from convsmith.models.calls import Step, steps
 from convsmith.models.report import AxisField, Explanation, LayerReport, axis_field
 from convsmith.planner import Plan
 from convsmith.planner.report import arithmetic

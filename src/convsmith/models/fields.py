@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from convsmith.models.graph import Step
+from convsmith.models.calls import Step
 from convsmith.models.receptive import ALL, Field
 from convsmith.notation import Group, Leading, One
 from convsmith.problem import Problem, SizedWindow

@@ -10,7 +10,7 @@ import numpy as np
 
 from convsmith import geometry
 from convsmith.models import counting, windows
-from convsmith.models.graph import Step
+from convsmith.models.calls import Step
 from convsmith.models.kernels import Kernel
 from convsmith.planner import Plan
 from convsmith.problem import Problem, SizedWindow
