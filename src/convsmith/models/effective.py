@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convsmith.errors import ArgumentError, ShapeError, compose
 from convsmith.lowerings.running import with_gradients
-from convsmith.models.walk import Step
+from convsmith.models.calls import Step
 
 ops: Any = keras.ops
 

@@ -14,8 +14,8 @@ from convsmith.lowerings.amounts import item_size
 from convsmith.lowerings.backend import current
 from convsmith.lowerings.running import MODES
 from convsmith.models import counting, effective, fields, kernels, warnings, windows
+from convsmith.models.calls import Step, steps
 from convsmith.models.report import AxisField, Explanation, LayerReport, axis_field
-from convsmith.models.walk import Step, steps
 from convsmith.planner import Plan
 from convsmith.planner.report import arithmetic
 

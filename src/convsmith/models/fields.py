@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from convsmith.models.calls import Step
 from convsmith.models.receptive import ALL, Field
-from convsmith.models.walk import Step
 from convsmith.notation import Group, Leading, One
 from convsmith.problem import Problem, SizedWindow
 

@@ -15,7 +15,7 @@ from convsmith.layers.fixed import FixedConvolution
 from convsmith.layers.separable import SeparableConvolution
 from convsmith.layers.windowed import OneKernel
 from convsmith.models import counting
-from convsmith.models.walk import Step
+from convsmith.models.calls import Step
 
 ops: Any = keras.ops
 

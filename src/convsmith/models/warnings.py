@@ -10,8 +10,8 @@ import numpy as np
 
 from convsmith import geometry
 from convsmith.models import counting, windows
+from convsmith.models.calls import Step
 from convsmith.models.kernels import Kernel
-from convsmith.models.walk import Step
 from convsmith.planner import Plan
 from convsmith.problem import Problem, SizedWindow
 

@@ -10,7 +10,7 @@ from convsmith import engine, ops
 from convsmith.layers.pattern import PatternConv
 from convsmith.layers.windowed import Windowed
 from convsmith.models import counting
-from convsmith.models.walk import Step
+from convsmith.models.calls import Step
 from convsmith.ops.arguments import axis_texts, data_text, edge_arguments, spatial_names
 from convsmith.planner import Plan
 
