@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+import convsmith as cs
 from convsmith import layers
 
 KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
@@ -106,7 +107,33 @@ def study_split_filters() -> dict[str, Any]:
     }
 
 
+def study_shard_map() -> dict[str, Any]:
+    """Return how far the gradients are where each device is given its part of the batch."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(8, 14, 14, 16)).astype("float32")
+    kernel = rng.normal(size=(3, 3, 16, 32)).astype("float32")
+    mesh = Mesh(np.array(jax.devices()), ("samples",))
+
+    def total(kernel: Any, images: Any) -> Any:
+        pattern = "b (h+kh) (w+kw) i, kh kw i o -> b h w o"
+        return jnp.sum(jnp.sin(cs.conv(pattern, images, kernel, padding="same")))
+
+    spread = jax.shard_map(
+        lambda kernel, images: jax.lax.psum(total(kernel, images), "samples"),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec("samples")),
+        out_specs=PartitionSpec(),
+    )
+    one, split = (jax.jit(jax.grad(f))(kernel, images) for f in (total, spread))
+    with jax.set_mesh(mesh):
+        known = cs.plan("b (h+kh) i, kh i o -> b h o", (8, 9, 4), (3, 4, 8)).target.spread
+    return {
+        "difference": float(np.abs(np.asarray(one) - np.asarray(split)).max() / np.abs(one).max()),
+        "a mesh is known": known,
+    }
+
+
 if __name__ == "__main__":
     found = {name: study(name, keras_knows=True) for name in LAYERS}
     found["dense, split by hand"] = study("dense", keras_knows=False)
-    print("RESULTS", json.dumps([found, study_split_filters()]))
+    print("RESULTS", json.dumps([found, study_split_filters(), study_shard_map()]))

@@ -47,7 +47,9 @@ def test_split_batches_send_gradients_and_split_filters_outputs() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **FOUR_DEVICES},
     )
     assert done.returncode == 0, done.stderr
-    found, wide = json.loads(done.stdout.partition("RESULTS ")[2])
+    found, wide, mapped = json.loads(done.stdout.partition("RESULTS ")[2])
+    assert mapped["difference"] < 1e-5
+    assert mapped["a mesh is known"]
     assert wide["difference"] < 1e-5
     assert wide["sent"] == {"all-gather": wide["outputs"]}
     assert len(found) == 3

@@ -88,6 +88,7 @@ class Crew:
                         result = message.value
                 else:
                     del waiting[ready]
+                    self._processes[rank].join()  # Its end is seen a moment before its code.
                     if self._processes[rank].exitcode:
                         raise self._cause(None)
         return result

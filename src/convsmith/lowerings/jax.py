@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import keras
 from jax import lax
 from jax.core import Tracer
-from jax.sharding import AxisType, get_abstract_mesh
+from jax.sharding import get_abstract_mesh
 
 from convsmith.lowerings.base import YES, Support, Target
 from convsmith.lowerings.borders import Border, pad_each
@@ -64,12 +64,7 @@ def spread() -> bool:
     distribution = keras.distribution.distribution()
     if distribution is not None and distribution.device_mesh.devices.size > 1:
         return True
-    mesh = get_abstract_mesh()
-    # What is manual, as under `shard_map`, is each device's own part already.
-    return any(
-        size > 1 and kind != AxisType.Manual
-        for size, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True)
-    )
+    return get_abstract_mesh().size > 1
 
 
 def size(x: Tensor, axis: int) -> int:

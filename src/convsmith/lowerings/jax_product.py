@@ -15,6 +15,7 @@ import jax.core as core
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType, get_abstract_mesh
 
 from convsmith.lowerings.base import Product
 
@@ -23,6 +24,10 @@ product_p = Primitive("convsmith_product")
 
 def bilinear(product: Product, one: Any, other: Any) -> Any:
     """Return the product of two arrays."""
+    if AxisType.Manual in get_abstract_mesh().axis_types:
+        # Under `shard_map` JAX sums the gradients of what all devices have alike, such as kernels,
+        # but for its own operations only.
+        return product(one, other)
     return product_p.bind(one, other, product=product)
 
 
