@@ -129,11 +129,13 @@ def test_parts_channels_and_threads_give_the_bits_of_the_whole(
             np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
 
 
-def test_a_tile_beside_one_that_is_not_finite_has_direct_sums() -> None:
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e38])
+def test_a_tile_beside_one_that_is_not_finite_has_direct_sums(bad: float) -> None:
+    """Transforms would spread it, and those of what is too large would overflow."""
     image = RNG.normal(size=(60, 200)).astype(np.float32)
     kernel = RNG.normal(size=(9, 9))
     step = grid((9, 9), image.shape).step[1]
-    image[20, step // 2] = np.inf  # In the first tile of a pair, for none of the second's outputs.
+    image[20, step // 2] = bad  # In the first tile of a pair, for none of the second's outputs.
     actual = images.filter(image, kernel, method="fourier")
     second = (slice(30), slice(step + 4, 2 * step - 4))
     direct = images.filter(image, kernel, method="direct")
