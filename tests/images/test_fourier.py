@@ -82,7 +82,7 @@ def test_scipy_s_sums(dtype: str, channels: int | None, machine_code: bool) -> N
             target = "float64" if dtype == "float64" else "float32"
             actual = images.filter(image, kernel, padding_mode=mode, method="fourier", dtype=target)
             weights = kernel if channels is None else kernel[..., None]
-            expected = ndi.correlate(image.astype(float), weights, mode=name)  # pyright: ignore
+            expected = ndi.correlate(image.astype(float), weights, mode=name)
             tolerance = 1e-12 if dtype == "float64" else 1e-4
             np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
 
@@ -124,8 +124,9 @@ def test_parts_channels_and_threads_give_the_bits_of_the_whole(
         np.testing.assert_array_equal(images.filter(image, kernel, workers=3, **options), whole)
         alone = images.filter(image[:, :, 1], kernel, **options)
         np.testing.assert_array_equal(alone, whole[:, :, 1])
-        for chunks in ((100, 61, 1), (37, 310, 2)):
-            lazy = images.filter(da.from_array(image, chunks=chunks), kernel, **options)
+        every: Any = ((100, 61, 1), (37, 310, 2))
+        for chunks in every:
+            lazy: Any = images.filter(da.from_array(image, chunks=chunks), kernel, **options)
             np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
 
 
