@@ -46,12 +46,10 @@ class Grid:
 @functools.lru_cache(maxsize=256)
 def grid(taps: Sequence[int], sizes: Sequence[int]) -> Grid:
     """Return the tiles that take the least time for a kernel and an image."""
-    down, across = (
-        [_axis(k, n, together) for together in TOGETHER] for k, n in zip(taps, sizes, strict=True)
-    )
-    choices = []
-    for size, step, work, cost in down[0]:
-        for other, other_step, other_work, other_cost in across[1]:
+    down, across = (_axis(*axis) for axis in zip(taps, sizes, TOGETHER, strict=True))
+    choices: list[tuple[float, Grid]] = []
+    for size, step, work, cost in down:
+        for other, other_step, other_work, other_cost in across:
             time = work * other_work * (cost + other_cost + MOVING)
             choices.append((time, Grid((size, other), (step, other_step))))
     return min(choices, key=lambda choice: choice[0])[1]
