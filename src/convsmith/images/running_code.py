@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from convsmith.images import emit, machine_code
+from convsmith.images import emit
 from convsmith.images.emit import INT32, INT64, POINTER, Emitter, number
 from convsmith.images.running import BYTE, PIECE, Form
 
@@ -120,7 +120,9 @@ class _Writer:
         # Where the first column's sum is written begins a vector.
         shift = -self.wanted.step % 64
         self.sums, self.along = (
-            e.address(b.gep(scratch, [b.mul(line, number(n))], source_etype=INT8), number(shift), "int16")
+            e.address(
+                b.gep(scratch, [b.mul(line, number(n))], source_etype=INT8), number(shift), "int16"
+            )
             for n in (4, 6)
         )
         self.totals = b.gep(scratch, [b.mul(line, number(8))], source_etype=INT8)
@@ -297,7 +299,7 @@ class _Writer:
         edges = [number(i * PIECE * step) for i in range(self.wanted.pieces)]
         lines = [entries(self.along, edge) for edge in (*edges, self.reach)]
         for left, right in itertools.pairwise(lines):
-            total = b.add(total, b.sext(b.sub(right, left), total.type))
+            total = b.add(total, b.sext(b.sub(right, left), e.vector("int32")))
         e.store(total, place, "int32")
         return total
 
