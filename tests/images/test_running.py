@@ -48,14 +48,16 @@ def by_definition(
 def cases(draw: Any) -> dict[str, Any]:
     rank = draw(st.integers(1, 2))
     shape = [draw(st.integers(1, 40)) for _ in range(rank)]
-    channels = draw(st.sampled_from([None, 2, 3, 8, 11]))
-    most = draw(st.sampled_from([3, 9, 20, 40, 140]))
+    channels = draw(st.sampled_from([None, 3, 11]))
+    most = draw(st.sampled_from([3, 9, 20, 33 if rank == 2 else 300]))
     sizes = tuple(draw(st.integers(1, most)) for _ in range(rank))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     image = rng.integers(draw(st.sampled_from([0, 250])), 256, (*shape, channels or 1), np.uint8)
     count = int(np.prod(sizes))
     share = draw(
-        st.sampled_from([Fraction(1, count)] * 3 + [Fraction(1), Fraction(0.0123), Fraction(1, 7)])
+        st.sampled_from(
+            [Fraction(1, count)] * 3 + [Fraction(1), Fraction(0.0123456789), Fraction(1, 7)]
+        )
     )
     modes = tuple((draw(st.sampled_from(MODES)), draw(st.sampled_from(MODES))) for _ in range(rank))
     fills = any("constant" in mode for mode in modes)
@@ -115,37 +117,29 @@ def test_parts_are_those_of_the_whole(case: dict[str, Any], rows: int, columns: 
 
 @pytest.mark.parametrize("size", [3, 16, 31, (150, 2), (2, 150)])
 def test_bands_and_tiles_are_those_of_the_whole(size: Any, monkeypatch: Any) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (700, 2500, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (300, 2560, 3), np.uint8)
     expected = images.box_blur(image, size, workers=1)
     np.testing.assert_array_equal(images.box_blur(image, size, workers=8), expected)
-    part = images.box_blur(image[200:500, 1000:2000], size)
+    part = images.box_blur(image[50:250, 1000:2000], size)
     rows, columns = np.broadcast_to(size, 2)
     inside = np.s_[rows:-rows, columns:-columns]
-    np.testing.assert_array_equal(part[inside], expected[200:500, 1000:2000][inside])
+    np.testing.assert_array_equal(part[inside], expected[50:250, 1000:2000][inside])
+    corner = images.box_blur(image[:100, :200], size)
     monkeypatch.setattr(compiled, "PAST", 1)
     np.testing.assert_array_equal(images.box_blur(image, size), expected)
     monkeypatch.setattr(engine, "compiled", None)
-    np.testing.assert_array_equal(
-        images.box_blur(image[:300, :400], size), expected_of(image, size)
-    )
-
-
-def expected_of(image: Any, size: Any) -> Any:
-    """Return the corner's result by machine code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "compiled", compiled)
-        return images.box_blur(image[:300, :400], size)
+    np.testing.assert_array_equal(images.box_blur(image[:100, :200], size), corner)
 
 
 def test_every_sum_of_many_boxes_is_rounded_rightly() -> None:
     """Not only where sums are rounded to the next number, which is where numbers are chosen."""
-    counts = [*range(1, 257), *range(258, 2500, 61), 31 * 31, 127 * 127, 181 * 181, 65_000]
+    counts = [*range(1, 257, 3), 98, 255, *range(258, 2500, 97), 31 * 31, 127 * 127, 65_000]
     for count in counts:
         share, most = Fraction(1, count), 255 * count
         numbers = running.rounding(most, share)
         assert numbers is not None
         assert bool(numbers.multiplier) == (count % 2 == 1 and 1 < count < 257)
-        sums = np.unique(np.linspace(0, most, 70_000).astype(np.int64))
+        sums = np.unique(np.linspace(0, most, 66_000).astype(np.int64))
         whole, rest = np.divmod(sums, count)
         up = (2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1))
         if numbers.multiplier:

@@ -102,7 +102,7 @@ class Tiling:
         return self.blocks * self.block_entries * SIZES[self.program.work]
 
 
-def name_of(program: Program) -> str:
+def name_of(program: Any) -> str:
     """Return the name of a program's machine code, which no other has."""
     text = repr((program, emit.processor(), emit.sources()))
     return "filter_" + hashlib.sha256(text.encode()).hexdigest()[:32]

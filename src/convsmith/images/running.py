@@ -161,7 +161,8 @@ def rounding(most: int, share: Fraction) -> Rounding | None:
         below, above = rounded(largest), rounded(largest + 1)
         return bool((below <= wanted).all() and (above > wanted).all())
 
-    if most <= MOST_NARROW:
+    # Other numbers have halves to round, or are none that a few bits hold.
+    if most <= MOST_NARROW and share.numerator == 1 and share.denominator % 2:
         for numbers in _whole_numbers(most, share):
             if right(functools.partial(_by_whole_numbers, numbers)):
                 return numbers

@@ -299,7 +299,7 @@ class _Writer:
         edges = [number(i * PIECE * step) for i in range(self.wanted.pieces)]
         lines = [entries(self.along, edge) for edge in (*edges, self.reach)]
         for left, right in itertools.pairwise(lines):
-            total = b.add(total, b.sext(b.sub(right, left), total.type))
+            total = b.add(total, b.sext(b.sub(right, left), e.vector("int32")))
         e.store(total, place, "int32")
         return total
 
