@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -260,10 +259,17 @@ def check_open_size(found: Any, minimum: int, message: str) -> Any:
 
 @cache
 def _onednn() -> bool:
-    """Whether oneDNN is there: without it the plain kernels refuse more."""
-    return platform.machine() in ("x86_64", "AMD64") and os.environ.get(
-        "TF_ENABLE_ONEDNN_OPTS", "1"
-    ) not in ("0", "false")
+    """Whether oneDNN is on: without it the plain kernels refuse more.
+
+    By default TensorFlow turns it on only where the processor has instructions for neural
+    networks, and it has no public way to say whether it did.
+    """
+    try:
+        from tensorflow.python.util import _pywrap_util_port
+
+        return bool(_pywrap_util_port.IsMklEnabled())
+    except (AttributeError, ImportError):
+        return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "0") in ("1", "true")
 
 
 def conv_support(form: Form, target: Target) -> Support:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from convsmith.models.kernels import Kernel
 from convsmith.models.report import AxisField
-from convsmith.plots import montage
+from convsmith.plots.bank import montage
 
 MOST_FILTERS = 24
 """How many filters of a kernel are shown."""
