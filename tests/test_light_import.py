@@ -30,7 +30,6 @@ def test_import_loads_no_framework(module: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    "command",
     [
         "",
         "train",
