@@ -106,9 +106,9 @@ def test_sizes_that_are_not_known_yet() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ArgumentError, match="padding_mode='renormalize' rescales windows"):
+    with pytest.raises(ArgumentError, match="padding_mode='renormalize': rescales windows"):
         cs.layers.RepVGGConv2D(4, 3, padding_mode="renormalize")
-    with pytest.raises(ArgumentError, match="filters=3 can't be split into groups=2"):
+    with pytest.raises(ArgumentError, match="filters=3: can't be split into groups=2"):
         cs.layers.ACConv2D(3, 3, groups=2)
     with pytest.raises(ShapeError, match="the input has 3 axes"):
         cs.layers.RepVGGConv2D(4, 3)(data(8, 8, 3))
