@@ -163,6 +163,8 @@ def test_what_is_frozen_stays_frozen() -> None:
     walk(model)["encoder"].trainable = False
     model.get_layer("body").trainable = False
     walk(model)["encoder/norm"].trainable = True
+    walk(model)["shared"].bias.trainable = False
+    walk(model)["head"].bias.trainable = False
     new, _ = cs.models.convert(model, DropIn())
     for path, layer in walk(model).items():
         copy = walk(new)[path]

@@ -130,6 +130,7 @@ class Rebuilding:
                 unused = build_part(part, shape)
                 if unused:
                     self.missing.setdefault(swap.site.path, []).extend(unused)
+                _freeze_alike(old, part.layer)
             made.append(part.layer)
             if part is not swap.parts[-1]:
                 shape = part.layer.compute_output_shape(shape)
@@ -181,6 +182,14 @@ def build_part(part: Part, input_shape: Any) -> list[str]:
         if value is not None and tuple(value.shape) == tuple(variable.shape):
             variable.assign(unused.pop(variable.name))
     return list(unused)
+
+
+def _freeze_alike(old: Any, new: Any) -> None:
+    """Freeze the weights of a new layer whose namesakes were frozen one by one."""
+    frozen = {v.name for v in old.weights if not v.trainable}
+    for variable in new.trainable_variables:
+        if variable.name in frozen:
+            variable.trainable = False
 
 
 @contextmanager
