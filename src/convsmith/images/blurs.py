@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -279,7 +280,18 @@ def _no_sigma(sigma: Any) -> ArgumentError:
 
 
 def _line(sigma: Any, size: Any, truncate: Any) -> Array:
-    return kernels.gaussian(sigma, size=size, truncate=truncate, ndim=1)
+    try:
+        return _known_line(sigma, size, truncate)
+    except TypeError:  # What can't be compared, such as an array of one number.
+        return kernels.gaussian(sigma, size=size, truncate=truncate, ndim=1)
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _known_line(sigma: Any, size: Any, truncate: Any) -> Array:
+    """Return a line whose making takes as long as blurring a small image."""
+    line = kernels.gaussian(sigma, size=size, truncate=truncate, ndim=1)
+    line.flags.writeable = False
+    return line
 
 
 def _scipy_line(sigma: Any, size: Any, truncate: Any) -> Array:

@@ -113,7 +113,10 @@ def _prepared(
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
     if plan.method != "running":
-        plan = refined(_by_lines(plan, turned, rounding), wanted)
+        # Two passes take longer than all of a few products of floats; bytes are converted once.
+        few = plan.method == "direct" and not wanted.convention.plain and rounding is None
+        few = few and len(lines) == 2 and plan.source.startswith("float")
+        plan = refined(plan if few else _by_lines(plan, turned, rounding), wanted)
     if name == "opencv" and len(lines) == 2 and plan.work not in NARROW:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
         plan = replace(plan, mirrored=(symmetry(turned[0]), 0))

@@ -14,7 +14,8 @@ from convsmith.errors import KernelError, compose
 from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plain_plan
 from convsmith.images.program import nothing
-from convsmith.images.requests import Request, checked_axes, checked_image, request
+from convsmith.images.remembering import remembered
+from convsmith.images.requests import Request, checked_axes, checked_image, placeholder, request
 from convsmith.images.results import rounded
 
 Array = NDArray[Any]
@@ -101,58 +102,85 @@ def _extreme(
     anchor: Any, dtype: Any, workers: Any,
 ) -> Array:  # fmt: skip
     array = checked_image(image)
-    filtered_axes = checked_axes(axes, array.ndim, _rank_of(structure))
+    options = {
+        "axes": axes, "padding_mode": padding_mode, "flip": flip, "anchor": anchor, "dtype": dtype,
+        "workers": workers, "semiring": semiring,
+    }  # fmt: skip
+    wanted, mask, plan = _prepared(array.shape, array.dtype, structure, options)
+    wanted = replace(wanted, image=array)
+    short = semiring.split("_")[0]
+    if plan is None:
+        return _one_by_one(wanted, mask, short)
+    return _flat(wanted, plan) if plan.semiring == short else run(wanted, ((plan,),))
+
+
+@remembered
+def _prepared(
+    shape: tuple[int, ...], dtype: Any, structure: Any, options: dict[str, Any]
+) -> tuple[Request, Array, KernelPlan | None]:
+    """Return the checked call, which entries count, and the plan; none for boxes in volumes."""
+    options = dict(options)
+    semiring, axes = options.pop("semiring"), options.pop("axes")
+    filtered_axes = checked_axes(axes, len(shape), _rank_of(structure))
     added = _added(structure, len(filtered_axes))
     counts = np.isfinite(added)
     sign = 1.0 if semiring == "max_plus" else -1.0
     # Checked as a kernel of finite numbers; what doesn't count is taken out afterwards.
     wanted = request(
-        array, np.where(counts, sign * added, 0.0), axes=filtered_axes, padding_mode=padding_mode,
-        anchor=anchor, flip=flip, dtype=dtype, workers=workers,
+        placeholder(shape, dtype), np.where(counts, sign * added, 0.0), axes=filtered_axes,
+        **options,
     )  # fmt: skip
-    order = np.argsort(filtered_axes)
-    mask = np.transpose(np.flip(counts) if flip else counts, order)
-    box = bool(mask.all())
-    flat = not added[counts].any()
+    mask = np.transpose(np.flip(counts) if options["flip"] else counts, np.argsort(filtered_axes))
     few = mask.ndim < 3 and np.count_nonzero(mask) <= MOST_PATTERN
-    if flat and (box or few):
-        return _flat(wanted, mask, semiring.split("_")[0])
+    if not added[counts].any() and (mask.all() or few):
+        short = semiring.split("_")[0]
+        return wanted, mask, _flat_plan(wanted, mask, short) if mask.ndim < 3 else None
     unread = -sign * np.inf
     plan = replace(
         plain_plan(wanted, 0, wanted.kernels[0]), semiring=semiring, method="direct",
         bounded=False, kernel=np.where(mask, wanted.kernels[0], unread),
     )  # fmt: skip
-    return _run(replace(wanted, edges=replace(wanted.edges, value=unread)), plan)
+    return replace(wanted, edges=replace(wanted.edges, value=unread)), mask, plan
 
 
-def _run(wanted: Request, plan: KernelPlan) -> Array:
-    return run(wanted, ((plan,),))
+def _compared(dtype: Any) -> str:
+    """Return the dtype in which numbers are compared as they are."""
+    name = str(np.dtype(dtype).name)
+    return {"bool": "uint8", "float16": "float32"}.get(name, name)
 
 
-def _flat(wanted: Request, mask: Array, semiring: str) -> Array:
-    """Return the extreme of a shape, by comparisons of the image's own numbers."""
-    target, image = wanted.target, wanted.image
-    if image.dtype.name == "bool":
-        image = image.view(np.uint8)
-    if image.dtype.name == "float16":
-        image = image.astype(np.float32)
-    if mask.ndim == 3:
-        return _one_by_one(replace(wanted, image=image), mask, semiring)
-    name = str(image.dtype.name)
+def _flat_plan(wanted: Request, mask: Array, semiring: str) -> KernelPlan:
+    """Return how the extremes of a shape are found, by comparisons of the image's own numbers."""
+    name = _compared(wanted.image.dtype)
+    part = replace(
+        wanted, image=placeholder(wanted.image.shape, name), target=name, method=None
+    )  # fmt: skip
     work: str = {"float32": "int32", "float64": "int64"}.get(name, name)
-    beyond = nothing(semiring, work, ordered=work != name)
-    part = replace(wanted, image=image, target=name)
     plan = replace(
-        plain_plan(replace(part, method=None), 0, wanted.kernels[0]), semiring=semiring,
-        work=work, bounded=False, method="direct", kernel=np.where(mask, 0.0, -np.inf),
+        plain_plan(part, 0, wanted.kernels[0]), semiring=semiring, work=work, bounded=False,
+        method="direct", kernel=np.where(mask, 0.0, -np.inf),
     )  # fmt: skip
     if mask.ndim == 2 and mask.all():
         lines = tuple(np.zeros((n, 1)) for n in plan.shape)
         plan = replace(plan, method="separable", lines=lines)
-    result = _run(replace(part, edges=replace(part.edges, value=beyond)), plan)
+    return plan
+
+
+def _flat(wanted: Request, plan: KernelPlan) -> Array:
+    """Return the extreme of a shape."""
+    target, image = wanted.target, wanted.image
+    if image.dtype.name == "bool":
+        image = image.view(np.uint8)
+    elif image.dtype.name == "float16":
+        image = image.astype(np.float32)
+    beyond = nothing(plan.semiring, plan.work, ordered=plan.work != plan.source)
+    part = replace(
+        wanted, image=image, target=plan.source, edges=replace(wanted.edges, value=beyond)
+    )  # fmt: skip
+    result = run(part, ((plan,),))
     if target == "bool":
         return result.view(bool) if wanted.image.dtype == bool else result != 0
-    return result if target == name else rounded(result, target)
+    return result if target == plan.source else rounded(result, target)
 
 
 def _one_by_one(wanted: Request, mask: Array, semiring: str) -> Array:
@@ -165,7 +193,7 @@ def _one_by_one(wanted: Request, mask: Array, semiring: str) -> Array:
             anchors=((wanted.anchors[0][i],),),
             edges=replace(wanted.edges, modes=(wanted.edges.modes[i],)),
         )  # fmt: skip
-        result = _flat(part, np.ones(len(line), bool), semiring)
+        result = _flat(part, _flat_plan(part, np.ones(len(line), bool), semiring))
     if target == "bool":
         return result != 0
     return result if target == result.dtype.name else rounded(result, target)

@@ -36,7 +36,8 @@ def blocking(stage: Stage) -> Blocking:
         return Blocking(min(8, 1 << (stage.rows.bit_length() - 1)), 2)
     if stage.columns == 1:
         return Blocking(4, 4 if many else 2)
-    return Blocking(4, 2)
+    looped = stage.taps is None and stage.count > MOST_UNROLLED
+    return Blocking(2, 4) if looped and not many else Blocking(4, 2)
 
 
 class Sink:

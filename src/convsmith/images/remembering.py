@@ -25,7 +25,8 @@ class _Call:
 
     def __init__(self, shape: Any, dtype: Any, kernel: Any, options: dict[str, Any]) -> None:
         self.arguments = shape, dtype, kernel, options
-        if isinstance(kernel, str) or any(isinstance(each, str) for each in kernel):
+        several = kernel if isinstance(kernel, list | tuple) else [kernel]
+        if any(isinstance(each, str) for each in several):
             raise TypeError  # A name may get another kernel at any time.
         self.key = _frozen(self.arguments)
         self._hash = hash(self.key)
