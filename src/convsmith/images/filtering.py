@@ -212,8 +212,8 @@ def plan(image: Any, kernel: Any, **options: Any) -> Plan:
         kernel 9 x 9, anchor (4, 4); float32 in, summed in float32, float32 out
            direct     81 multiplications an output     every entry of the kernel
         -> separable  22 multiplications an output     1 product of lines
-            running    -                                only for uint8 in and out
-            fourier    100 multiplications an output    two tiles at a time
+           running    -                                only for uint8 in and out
+           fourier    100 multiplications an output    two tiles at a time
 
     Source: none.
     """
