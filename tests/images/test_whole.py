@@ -9,10 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from convsmith import images
+from convsmith import images, kernels
 from convsmith.images import engine
 from convsmith.images.program import NARROW
 from convsmith.images.whole import doubled, lines_of, whole
+from convsmith.kernels import registry
 
 pytestmark = pytest.mark.backend_free
 
@@ -127,9 +128,10 @@ def test_a_call_again_sees_a_changed_kernel_and_another_image() -> None:
     assert images.filter_lines(second[:4], [line, line]).shape == (4, 5)
 
 
-def test_a_name_that_is_registered_anew_is_looked_up_anew() -> None:
-    from convsmith import kernels
-
+def test_a_name_that_is_registered_anew_is_looked_up_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
     image = np.ones((4, 4), "float32")
     for weight in (1.0, 2.0):
         kernels.register(
