@@ -139,6 +139,7 @@ def test_kernels_of_the_users(
         "    kernels.register('only_the_middle', only_the_middle)\n"
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
     Image.new("L", (30, 20), 21).save("a.png")
     more = ("--import", "my_own_kernels")
     assert convsmith("filter", "a.png", "-k", "only_the_middle(3)", "-o", "b.png", *more).code == 0
