@@ -16,6 +16,7 @@ from PIL import Image
 
 from convsmith import images
 from convsmith.images import pictures, png16, sinks
+from convsmith.kernels import registry
 
 pytestmark = pytest.mark.backend_free
 Command = Callable[..., Any]
