@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
+from convsmith.direct.library import processor
 from convsmith.lowerings import tensorflow_direct
 from convsmith.lowerings.base import YES, Product, Support, Target
 from convsmith.lowerings.borders import Border, gathered, pad_each, unpad_each
@@ -511,4 +512,7 @@ def crops(form: Form, shape: tuple[int, ...]) -> bool:
 
 def sums_halves_wide(target: Target) -> bool:
     """Whether the native convolutions sum half precision in float32."""
-    return target.device == "gpu" or target.dtype == "bfloat16"
+    if target.device == "gpu":
+        return True
+    # Of oneDNN's kernels those for bfloat16 do, which need AVX-512; TensorFlow's own don't.
+    return target.dtype == "bfloat16" and _onednn() and "avx512" in processor()
