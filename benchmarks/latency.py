@@ -68,7 +68,7 @@ def candidates(model: Any, x: np.ndarray, folder: Path) -> dict[str, Callable[[]
         if not path.exists():
             calibration = samples if quantize else None
             cs.models.export(model, path, quantize=quantize, calibration=calibration, tolerance=1.0)
-        return FORMATS[name].module.opened(path, model)
+        return FORMATS[name].module.opened(path, folded)  # whose inputs the file names
 
     runs = [
         exported("onnx"),
