@@ -18,6 +18,7 @@ from convsmith.layers.arguments import (
     check_groups,
     resolved_data_format,
 )
+from convsmith.layers.normalizing import BranchNormalization
 from convsmith.layers.windowed import Windowed
 
 # Keras's inferred types are too vague to check against.
@@ -146,7 +147,7 @@ class ReparameterizedConvolution(Windowed):
 
     def _norm(self, name: str, channels: int, *, center: bool, scale: bool) -> Any:
         last = self.data_format == "channels_last"
-        norm = keras.layers.BatchNormalization(
+        norm = BranchNormalization(
             axis=-1 if last else 1,
             momentum=self.momentum,
             epsilon=self.epsilon,

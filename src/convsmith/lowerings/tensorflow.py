@@ -310,8 +310,8 @@ def conv_support(form: Form, target: Target) -> Support:
         return YES
     if _single_column(form):
         return Support(False, "oneDNN misreads one channel where the output is a single column")
-    if _one_tap_askew(form):
-        return Support(False, "oneDNN's kernel gradient of 1x1 with unequal strides breaks memory")
+    if _one_strided_tap(form):
+        return Support(False, "oneDNN's kernel gradient of strided single taps breaks memory")
     wide = target.dtype in ("float32", "bfloat16") and _onednn()
     if (grouped or dilated) and not wide:
         return Support(
@@ -328,10 +328,14 @@ def _single_column(form: Form) -> bool:
     return one and last.stride > 2 and last.positions in (1, None)
 
 
-def _one_tap_askew(form: Form) -> bool:
-    """Whether single taps are strided unequally: TensorFlow's gradient then writes anywhere."""
+def _one_strided_tap(form: Form) -> bool:
+    """Whether single taps are strided so that TensorFlow's gradient writes anywhere.
+
+    Unequal strides do so on processors with AVX-512; those without do for few channels.
+    """
     rows, columns = (w.stride for w in form.windows[-2:]) if form.rank > 1 else (1, 1)
-    return rows != columns and all(w.taps == 1 for w in form.windows)
+    unsafe = rows != columns or (rows > 1 and form.depth_size < 8)
+    return unsafe and all(w.taps == 1 for w in form.windows)
 
 
 def _depthwise_op(form: Form) -> bool:
