@@ -41,7 +41,7 @@ def with_gradients(function: Function) -> Function:
         import tensorflow as tf
 
         def run(*operands: Any) -> Any:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
+            with tf.GradientTape() as tape:
                 tape.watch(operands)
                 y = function(*operands)
             return y, *tape.gradient(y, operands, output_gradients=tf.stop_gradient(y))
