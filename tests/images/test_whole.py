@@ -9,11 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from convsmith import images, kernels
+from convsmith import images
 from convsmith.images import engine
 from convsmith.images.program import NARROW
 from convsmith.images.whole import doubled, lines_of, whole
-from convsmith.kernels import registry
 
 pytestmark = pytest.mark.backend_free
 
@@ -110,31 +109,3 @@ def test_kernels_as_whole_numbers() -> None:
     assert lines_of(np.zeros((2, 2))) is None
     assert whole(np.eye(2), "uint8", "uint8", "even", by_lines=True) is None
     assert whole(np.eye(2), "uint8", "uint8", "truncate", by_lines=False) is None
-
-
-def test_a_call_again_sees_a_changed_kernel_and_another_image() -> None:
-    kernel = np.ones((3, 3))
-    first, second = np.full((5, 5), 1.0, "float32"), np.full((5, 5), 2.0, "float32")
-    assert images.filter(first, kernel)[2, 2] == 9
-    assert images.filter(second, kernel)[2, 2] == 18
-    kernel[1, 1] = 11
-    assert images.filter(second, kernel)[2, 2] == 38
-    assert images.filter(second.astype("float64"), kernel).dtype == "float64"
-    assert images.filter(first, kernel, padding_mode="constant")[0, 0] == 14
-    line = np.ones(3)
-    assert images.filter_lines(first, [line, line])[2, 2] == 9
-    line[1] = 2
-    assert images.filter_lines(first, [line, line])[2, 2] == 16
-    assert images.filter_lines(second[:4], [line, line]).shape == (4, 5)
-
-
-def test_a_name_that_is_registered_anew_is_looked_up_anew(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
-    image = np.ones((4, 4), "float32")
-    for weight in (1.0, 2.0):
-        kernels.register(
-            "only_in_this_test", lambda weight=weight: np.full((1, 1), weight), overwrite=True
-        )
-        assert images.filter(image, "only_in_this_test")[0, 0] == weight

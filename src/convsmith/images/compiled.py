@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import platformdirs
@@ -129,8 +129,47 @@ def scratch(needed: int) -> int:
     return -(-held.ctypes.data // ALIGNED) * ALIGNED
 
 
-class Job:
-    """A program and a plane, ready to run on bands of rows."""
+class Ready:
+    """What is ready to run on bands of rows."""
+
+    names: tuple[str, ...]
+    """What machine code is given, in its order."""
+    held: dict[str, Any]
+    fields: Any
+    address: int
+    function: Band
+    scratch: int
+    rows: int
+    columns: int
+    high: int
+    """How many rows more than it writes a band reads."""
+    tile_rows: int
+    work: int
+
+    def run(self, first: int, last: int) -> None:
+        """Filter some rows."""
+        self.function(self.address, first, last, scratch(self.scratch))
+
+    def without_arrays(self) -> Self:
+        """Return it without a hold on the arrays it was made for."""
+        self.held = {k: v for k, v in self.held.items() if k not in ("source", "target")}
+        return self
+
+    def of(self, source: Any, target: Any) -> Self:
+        """Return it for other arrays of the shapes and strides, and as well aligned."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.fields = fields = self.fields.copy()
+        fields[self.names.index("source")] = _number(source)
+        fields[self.names.index("target")] = _number(target)
+        other.address = _number(fields)
+        return other
+
+
+class Job(Ready):
+    """A program and a plane."""
+
+    names = FIELDS
 
     def __init__(self, wanted: Program, plane: Plane) -> None:
         self.program = wanted
@@ -155,16 +194,13 @@ class Job:
             "row_scale": scales[0],
             "column_scale": scales[1],
         }
-        self._held = values  # Arrays whose addresses machine code is given must stay.
-        self.fields = np.array([_number(values[name]) for name in FIELDS], np.int64)
+        self.held = values  # Arrays whose addresses machine code is given must stay.
+        self.fields = np.array([_number(values[name]) for name in self.names], np.int64)
+        self.address = _number(self.fields)
         self.rows, self.columns = plane.target.shape
         self.high = wanted.margin[0]
         taps = sum(s.count for term in wanted.terms for s in term)
         self.work = plane.target.size * (taps + OVERHEAD)
-
-    def run(self, first: int, last: int) -> None:
-        """Filter some rows."""
-        self.function(self.fields.ctypes.data, first, last, scratch(self.scratch))
 
 
 def _numbers(kernels: Sequence[Any], wanted: Program) -> Any:
@@ -173,8 +209,10 @@ def _numbers(kernels: Sequence[Any], wanted: Program) -> Any:
     return (numbers.astype(np.int64) if wanted.whole else numbers).astype(wanted.work)
 
 
-class BoxJob:
-    """A box and a plane, ready to run on bands of rows."""
+class BoxJob(Ready):
+    """A box and a plane."""
+
+    names = running_code.FIELDS
 
     def __init__(self, wanted: Running, plane: Plane) -> None:
         columns = plane.target.shape[1]
@@ -204,12 +242,9 @@ class BoxJob:
             "taps": wanted.columns,
             "factors": np.array(wanted.box.rounding.factors, np.float32),
         }
-        self._held = values
-        self.fields = np.array([_number(values[name]) for name in running_code.FIELDS], np.int64)
-
-    def run(self, first: int, last: int) -> None:
-        """Filter some rows."""
-        self.function(self.fields.ctypes.data, first, last, scratch(self.scratch))
+        self.held = values
+        self.fields = np.array([_number(values[name]) for name in self.names], np.int64)
+        self.address = _number(self.fields)
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -55,24 +55,40 @@ class Arranged:
 
     def restored(self, result: Array) -> Array:
         """Return a result, arranged likewise, with axes as the image's; more may follow."""
-        rank = result.ndim - 2
-        spatial = result.shape[1 : 1 + rank]
-        shaped = result.reshape((*self.leading, *spatial, *self.trailing))
-        return np.transpose(shaped, np.argsort(self.order))
+        shaped = result.reshape((*self.leading, *result.shape[1:-1], *self.trailing))
+        back = _back(self.order)
+        return shaped if back is None else np.transpose(shaped, back)
 
 
 def arranged(image: Array, axes: tuple[int, ...]) -> Arranged:
     """Return an image so that filtered axes follow each other and channels come last."""
+    order, leading, trailing = _order(image.ndim, axes)
+    moved = image if _back(order) is None else np.transpose(image, order)
+    before, after = moved.shape[:leading], moved.shape[moved.ndim - trailing :]
+    flat = (prod(before), *moved.shape[leading : moved.ndim - trailing], prod(after))
+    return Arranged(np.ascontiguousarray(moved).reshape(flat), order, before, after)
+
+
+@functools.cache
+def _order(rank: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+    """Return where axes go, and how many there are before and after the filtered ones."""
     last = axes[-1]
-    leading = [a for a in range(image.ndim) if a not in axes and a < last]
-    trailing = list(range(last + 1, image.ndim))
-    order = (*leading, *axes, *trailing)
-    shape = [image.shape[a] for a in order]
-    count = len(leading), len(axes)
-    before, after = shape[: count[0]], shape[sum(count) :]
-    moved = np.transpose(image, order)
-    flat = (prod(before), *shape[count[0] : sum(count)], prod(after))
-    return Arranged(np.ascontiguousarray(moved).reshape(flat), order, tuple(before), tuple(after))
+    leading = tuple(a for a in range(rank) if a not in axes and a < last)
+    trailing = tuple(range(last + 1, rank))
+    return (*leading, *axes, *trailing), len(leading), len(trailing)
+
+
+@functools.cache
+def _back(order: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the order that undoes another one, None if that is straight."""
+    back = tuple(sorted(range(len(order)), key=order.__getitem__))
+    return None if back == tuple(range(len(order))) else back
+
+
+class Kept:
+    """What calls share whose images have one shape and dtype: everything but their numbers."""
+
+    jobs: Any = None
 
 
 def apply(
@@ -82,11 +98,16 @@ def apply(
     results: Sequence[Array],
     region: Region,
     workers: int | None = None,
+    kept: Kept | None = None,
 ) -> None:
     """Write the outputs of a region, one result for each plan.
 
-    `source` is (leading, filtered axes..., channels) and each result likewise.
+    `source` is (leading, filtered axes..., channels) and each result likewise. `kept` is of calls
+    with these plans, edges, shapes and region.
     """
+    if source.ndim == 4 and len(source) == 1 and kept is not None:
+        _apply_again(plans, edges, source[0], [r[0] for r in results], region, workers, kept)
+        return
     if source.ndim == 3:
         _apply_lines(plans, edges, source, results, region, workers)
         return
@@ -131,28 +152,55 @@ def _apply_lines(
         execute(jobs, workers)
 
 
+def _apply_again(
+    plans: Sequence[KernelPlan], edges: Edges, source: Array, results: Sequence[Array],
+    region: Region, workers: int | None, kept: Kept,
+) -> None:  # fmt: skip
+    """Filter one plane as the last one was."""
+    if compiled is None or any(plan.method == "fourier" for plan in plans):
+        _apply_planes(plans, edges, source, results, region, workers)
+        return
+    rows_of = source.reshape(len(source), -1)
+    targets = [result.reshape(len(result), -1) for result in results]
+    if kept.jobs is None:
+        made = _jobs(zip(plans, results, strict=True), edges, source, region)
+        kept.jobs = [compiled.job(*each).without_arrays() for each in made]
+    jobs = [job.of(rows_of, t) for job, t in zip(kept.jobs, targets, strict=True)]
+    compiled.run(jobs, workers or processors())
+
+
 def _apply_planes(
     plans: Sequence[KernelPlan], edges: Edges, source: Array, results: Sequence[Array],
     region: Region, workers: int | None,
 ) -> None:  # fmt: skip
     """Filter one plane (rows, columns, channels) by several kernels."""
-    rows_of = source.reshape(source.shape[0], -1)
-    jobs = []
+    direct = []
     for plan, result in zip(plans, results, strict=True):
         if plan.method == "fourier":
             tiles = portable_tiles if compiled is None else compiled_tiles
             several = functools.partial(share, workers=workers or processors())
-            direct = functools.partial(_padded_sums, plan)
-            fourier.apply(plan, edges, source, result, region, tiles.Tiles, several, direct)
-            continue
+            sums = functools.partial(_padded_sums, plan)
+            fourier.apply(plan, edges, source, result, region, tiles.Tiles, several, sums)
+        else:
+            direct.append((plan, result))
+    if direct:
+        execute(_jobs(direct, edges, source, region), workers)
+
+
+def _jobs(
+    each: Iterable[tuple[KernelPlan, Array]], edges: Edges, source: Array, region: Region
+) -> list[tuple[Program | Running, Plane]]:
+    """Return what is to be run on one plane for some plans and their results."""
+    rows_of = source.reshape(source.shape[0], -1)
+    jobs = []
+    for plan, result in each:
         rows, row_scale = places_of(plan, edges, region, 0)
         columns, column_scale = places_of(plan, edges, region, 1)
         chains, numbers = _chains(plan)
         target = result.reshape(result.shape[0], -1)
         plane = Plane(rows_of, target, rows, columns, numbers, edges.value, row_scale, column_scale)
         jobs.append((_program(plan, source.shape[-1], chains, edges), plane))
-    if jobs:
-        execute(jobs, workers)
+    return jobs
 
 
 def _padded_sums(plan: KernelPlan, tile: Array) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convsmith.errors import ArgumentError, compose
 from convsmith.images.conventions import ConventionName
 from convsmith.images.conventions import convention as known_convention
-from convsmith.images.engine import Arranged, apply, arranged
+from convsmith.images.engine import Arranged, Kept, apply, arranged
 from convsmith.images.memory import empty
 from convsmith.images.planning import KernelPlan, plan_kernel
 from convsmith.images.region import Region, whole
@@ -90,26 +90,33 @@ def filter(
         "method": method, "workers": workers,
     }  # fmt: skip
     checked = checked_image(image, known_convention(convention))
-    wanted, plans = _prepared(checked.shape, checked.dtype, kernel, options)
-    return run(replace(wanted, image=checked), plans)
+    wanted, plans, kept = _prepared(checked.shape, checked.dtype, kernel, options)
+    return run(wanted, plans, checked, kept)
 
 
-def run(wanted: Request, plans: Plans) -> Any:
-    """Return the result of a checked call by some plans: of a Dask array another one."""
-    if is_lazy(wanted.image):
+def run(wanted: Request, plans: Plans, image: Any, kept: Kept | None = None) -> Any:
+    """Return the result of a checked call by some plans: of a Dask array another one.
+
+    Args:
+        wanted: the call.
+        plans: how each kernel is applied.
+        image: checked.
+        kept: what calls with other images of this shape and dtype share.
+    """
+    if is_lazy(image):
         from convsmith.images import lazy
 
-        return lazy.applied(wanted, plans)
-    source = arranged(wanted.image, wanted.axes)
-    return results_of(wanted, plans, source, whole(source.array.shape[1:-1]))
+        return lazy.applied(replace(wanted, image=image), plans)
+    source = arranged(image, wanted.axes)
+    return results_of(wanted, plans, source, whole(source.array.shape[1:-1]), kept)
 
 
 @remembered
 def _prepared(
     shape: tuple[int, ...], dtype: np.dtype[Any], kernel: Any, options: dict[str, Any]
-) -> tuple[Request, Plans]:
+) -> tuple[Request, Plans, Kept]:
     wanted = request(placeholder(shape, dtype), kernel, **options)
-    return wanted, planned(wanted)
+    return wanted, planned(wanted), Kept()
 
 
 Plans = tuple[tuple[KernelPlan, ...], ...]
@@ -144,10 +151,12 @@ def planned(wanted: Request) -> Plans:
     )
 
 
-def results_of(wanted: Request, plans: Plans, source: Arranged, region: Region) -> Array:
+def results_of(
+    wanted: Request, plans: Plans, source: Arranged, region: Region, kept: Kept | None = None
+) -> Array:
     """Return the outputs of a region, with the image's axes."""
     if len(plans[0]) == 1:
-        results = computed(wanted, [plan for (plan,) in plans], source.array, region)
+        results = computed(wanted, [plan for (plan,) in plans], source.array, region, kept)
         return joined(wanted, source, results)
     pairs = []
     for parts in plans:
@@ -157,25 +166,25 @@ def results_of(wanted: Request, plans: Plans, source: Arranged, region: Region) 
 
 
 def computed(
-    wanted: Request, plans: Sequence[KernelPlan], source: Array, region: Region
+    wanted: Request,
+    plans: Sequence[KernelPlan],
+    source: Array,
+    region: Region,
+    kept: Kept | None = None,
 ) -> list[Array]:
     """Return the results of all kernels over a region, arranged as the source."""
-    extent = tuple(b - a for a, b in zip(region.first, region.last, strict=True))
+    extent = [b - a for a, b in zip(region.first, region.last, strict=True)]
     shape = (source.shape[0], *extent, source.shape[-1])
-    # Processors turn doubles into half precision by a function that machine code can't call.
-    halved = [plan.work == "float64" and plan.target == "float16" for plan in plans]
-    plans = [
-        replace(plan, target="float64") if half else plan
-        for plan, half in zip(plans, halved, strict=True)
-    ]
+    if wanted.target == "float16" and any(plan.work == "float64" for plan in plans):
+        # Processors turn doubles into half precision by a function that machine code can't call.
+        wide = [replace(plan, target="float64") for plan in plans]
+        doubles = computed(replace(wanted, target="float64"), wide, source, region, kept)
+        with np.errstate(over="ignore"):
+            return [result.astype(np.float16) for result in doubles]
     results = [empty(shape, plan.target) for plan in plans]
     if results[0].size:
-        apply(plans, wanted.edges, source, results, region, wanted.workers)
-    with np.errstate(over="ignore"):
-        return [
-            result.astype(np.float16) if half else result
-            for result, half in zip(results, halved, strict=True)
-        ]
+        apply(plans, wanted.edges, source, results, region, wanted.workers, kept)
+    return results
 
 
 def joined(wanted: Request, source: Arranged, results: Sequence[Array]) -> Array:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convsmith.errors import KernelError, compose
 from convsmith.images.conventions import ConventionName
 from convsmith.images.conventions import convention as known_convention
+from convsmith.images.engine import Kept
 from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plain_plan, refined, symmetry
 from convsmith.images.program import NARROW
@@ -89,16 +90,16 @@ def apply_lines(
     """Return what `filter_lines` does; `rounding` instead of the convention's."""
     checked = checked_image(image, known_convention(convention))
     options |= {"convention": convention, "rounding": rounding}
-    wanted, plan = _prepared(checked.shape, checked.dtype, list(lines), options)
+    wanted, plan, kept = _prepared(checked.shape, checked.dtype, list(lines), options)
     if plan is None:
         return _one_by_one(replace(wanted, image=checked), lines, options.get("axes"))
-    return run(replace(wanted, image=checked), ((plan,),))
+    return run(wanted, ((plan,),), checked, kept)
 
 
 @remembered
 def _prepared(
     shape: tuple[int, ...], dtype: Any, lines: list[Array], options: dict[str, Any]
-) -> tuple[Request, KernelPlan | None]:
+) -> tuple[Request, KernelPlan | None, Kept]:
     """Return the checked call and its plan; none where each axis is rounded on its own."""
     options = dict(options)
     name, rounding = options.pop("convention"), options.pop("rounding")
@@ -108,7 +109,7 @@ def _prepared(
     options["axes"] = _given(options.get("axes"), len(lines), len(shape))
     wanted = request(placeholder(shape, dtype), outer, convention_name=name, **options)
     if wanted.convention.work == "float64":
-        return wanted, None
+        return wanted, None, Kept()
     plan = plain_plan(wanted, 0, wanted.kernels[0])
     order = np.argsort(np.argsort(_ordered(options["axes"], wanted)))
     turned = [np.asarray(lines[i], np.float64) for i in np.argsort(order)]
@@ -120,7 +121,7 @@ def _prepared(
     if name == "opencv" and len(lines) == 2 and plan.work not in NARROW:
         # Where a column is symmetric, OpenCV adds pairs of rows first.
         plan = replace(plan, mirrored=(symmetry(turned[0]), 0))
-    return wanted, plan
+    return wanted, plan, Kept()
 
 
 def _given(axes: Any, rank: int, of: int) -> Any:
@@ -153,5 +154,5 @@ def _one_by_one(wanted: Request, lines: Sequence[Array], axes: Any) -> Array:
             edges=replace(wanted.edges, modes=(mode,)),
         )  # fmt: skip
         plan = replace(plain_plan(part, 0, line), mirrored=(symmetry(line),))
-        result = run(part, ((plan,),))
+        result = run(part, ((plan,),), result)
     return result

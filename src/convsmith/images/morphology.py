@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convsmith import kernels
 from convsmith.errors import KernelError, compose
+from convsmith.images.engine import Kept
 from convsmith.images.filtering import run
 from convsmith.images.planning import KernelPlan, plain_plan
 from convsmith.images.program import nothing
@@ -106,18 +107,18 @@ def _extreme(
         "axes": axes, "padding_mode": padding_mode, "flip": flip, "anchor": anchor, "dtype": dtype,
         "workers": workers, "semiring": semiring,
     }  # fmt: skip
-    wanted, mask, plan = _prepared(array.shape, array.dtype, structure, options)
-    wanted = replace(wanted, image=array)
-    short = semiring.split("_")[0]
+    wanted, mask, plan, kept = _prepared(array.shape, array.dtype, structure, options)
     if plan is None:
-        return _one_by_one(wanted, mask, short)
-    return _flat(wanted, plan) if plan.semiring == short else run(wanted, ((plan,),))
+        return _one_by_one(replace(wanted, image=array), mask, semiring.split("_")[0])
+    if plan.semiring == semiring:
+        return run(wanted, ((plan,),), array, kept)
+    return _flat(wanted, plan, array, kept)
 
 
 @remembered
 def _prepared(
     shape: tuple[int, ...], dtype: Any, structure: Any, options: dict[str, Any]
-) -> tuple[Request, Array, KernelPlan | None]:
+) -> tuple[Request, Array, KernelPlan | None, Kept]:
     """Return the checked call, which entries count, and the plan; none for boxes in volumes."""
     options = dict(options)
     semiring, axes = options.pop("semiring"), options.pop("axes")
@@ -134,13 +135,16 @@ def _prepared(
     few = mask.ndim < 3 and np.count_nonzero(mask) <= MOST_PATTERN
     if not added[counts].any() and (mask.all() or few):
         short = semiring.split("_")[0]
-        return wanted, mask, _flat_plan(wanted, mask, short) if mask.ndim < 3 else None
+        if mask.ndim == 3:
+            return wanted, mask, None, Kept()
+        plan = _flat_plan(wanted, mask, short)
+        return _beyond_nothing(wanted, plan), mask, plan, Kept()
     unread = -sign * np.inf
     plan = replace(
         plain_plan(wanted, 0, wanted.kernels[0]), semiring=semiring, method="direct",
         bounded=False, kernel=np.where(mask, wanted.kernels[0], unread),
     )  # fmt: skip
-    return replace(wanted, edges=replace(wanted.edges, value=unread)), mask, plan
+    return replace(wanted, edges=replace(wanted.edges, value=unread)), mask, plan, Kept()
 
 
 def _compared(dtype: Any) -> str:
@@ -166,21 +170,23 @@ def _flat_plan(wanted: Request, mask: Array, semiring: str) -> KernelPlan:
     return plan
 
 
-def _flat(wanted: Request, plan: KernelPlan) -> Array:
-    """Return the extreme of a shape."""
-    target, image = wanted.target, wanted.image
-    if image.dtype.name == "bool":
-        image = image.view(np.uint8)
-    elif image.dtype.name == "float16":
-        image = image.astype(np.float32)
+def _beyond_nothing(wanted: Request, plan: KernelPlan) -> Request:
+    """Return a call with nothing that counts beyond its edges."""
     beyond = nothing(plan.semiring, plan.work, ordered=plan.work != plan.source)
-    part = replace(
-        wanted, image=image, target=plan.source, edges=replace(wanted.edges, value=beyond)
-    )  # fmt: skip
-    result = run(part, ((plan,),))
-    if target == "bool":
-        return result.view(bool) if wanted.image.dtype == bool else result != 0
-    return result if target == plan.source else rounded(result, target)
+    return replace(wanted, edges=replace(wanted.edges, value=beyond))
+
+
+def _flat(wanted: Request, plan: KernelPlan, image: Any, kept: Kept | None = None) -> Array:
+    """Return the extreme of a shape."""
+    was_bool = image.dtype == bool
+    if was_bool:
+        image = image.view(np.uint8)
+    elif image.dtype == np.float16:
+        image = image.astype(np.float32)
+    result = run(wanted, ((plan,),), image, kept)
+    if wanted.target == "bool":
+        return result.view(bool) if was_bool else result != 0
+    return result if wanted.target == plan.target else rounded(result, wanted.target)
 
 
 def _one_by_one(wanted: Request, mask: Array, semiring: str) -> Array:
@@ -193,7 +199,8 @@ def _one_by_one(wanted: Request, mask: Array, semiring: str) -> Array:
             anchors=((wanted.anchors[0][i],),),
             edges=replace(wanted.edges, modes=(wanted.edges.modes[i],)),
         )  # fmt: skip
-        result = _flat(part, _flat_plan(part, np.ones(len(line), bool), semiring))
+        plan = _flat_plan(part, np.ones(len(line), bool), semiring)
+        result = _flat(_beyond_nothing(part, plan), plan, result)
     if target == "bool":
         return result != 0
     return result if target == result.dtype.name else rounded(result, target)

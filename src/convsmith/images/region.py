@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,11 @@ class Region:
     """Where the part that is at hand begins; or which places it holds, ascending."""
 
 
-def whole(sizes: Sequence[int]) -> Region:
+@functools.lru_cache(maxsize=64)
+def whole(sizes: tuple[int, ...]) -> Region:
     """Return the region of a whole image."""
     zeros = (0,) * len(sizes)
-    return Region(tuple(sizes), zeros, tuple(sizes), zeros)
+    return Region(sizes, zeros, sizes, zeros)
 
 
 def places_of(

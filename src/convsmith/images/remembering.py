@@ -16,6 +16,9 @@ T = TypeVar("T")
 REMEMBERED = 256
 """How many calls are remembered."""
 
+SIMPLE = {bool, int, float, str, type(None)}
+"""What two calls share if it is equal and of one type."""
+
 COMPARABLE = (bool, int, float, complex, str, type, np.generic, np.dtype)
 """What says all of itself."""
 
@@ -28,7 +31,11 @@ class _Call:
         several = kernel if isinstance(kernel, list | tuple) else [kernel]
         if any(isinstance(each, str) for each in several):
             raise TypeError  # A name may get another kernel at any time.
-        self.key = _frozen(self.arguments)
+        chosen = tuple(options.values())
+        kinds = tuple(map(type, chosen))
+        if not set(kinds) <= SIMPLE:
+            chosen = tuple(map(_frozen, chosen))
+        self.key = shape, dtype, _frozen(kernel), tuple(options), chosen, kinds
         self._hash = hash(self.key)
 
     def __hash__(self) -> int:
@@ -45,8 +52,6 @@ def _frozen(value: Any) -> Any:
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, list | tuple):
         return type(value), tuple(map(_frozen, value))
-    if isinstance(value, dict):
-        return tuple((name, _frozen(entry)) for name, entry in value.items())
     if value is not None and not isinstance(value, COMPARABLE):
         raise TypeError  # Such as a tensor, whose numbers may change.
     # 1, 1.0 and True are equal, and yet some of them are refused.

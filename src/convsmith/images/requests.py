@@ -24,6 +24,9 @@ from convsmith.images.program import BYTES, LIMITS
 
 Array = NDArray[Any]
 
+TAKEN = {np.dtype(name) for name in BYTES}
+"""What images are made of, in the processor's own order of bytes."""
+
 METHODS = ("direct", "separable", "running", "fourier")
 
 MOST_AXES = 3
@@ -79,6 +82,8 @@ def checked_image(image: Any, chosen: Convention = OURS) -> Any:
         UnsupportedError: another object of Dask's than an array.
     """
     array = checked_lazy(image) if is_lazy(image) else np.asarray(image)
+    if array.dtype in TAKEN and array.ndim and chosen is OURS:
+        return array
     name = array.dtype.name
     if name not in BYTES:
         wide = {"int64": "float64", "uint64": "float64", "longdouble": "float64"}
