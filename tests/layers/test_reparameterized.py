@@ -10,7 +10,8 @@ import pytest
 
 import convsmith as cs
 from convsmith.errors import ArgumentError, ShapeError, UnsupportedError
-from engine_runs import as_numpy
+from convsmith.layers.normalizing import BranchNormalization
+from engine_runs import as_numpy, wide
 
 NAMES = ("RepVGGConv2D", "ACConv2D", "DiverseBranchConv2D")
 GEOMETRIES: dict[str, dict[str, Any]] = {
@@ -126,3 +127,24 @@ def test_an_operation_of_ones_own_is_not_folded() -> None:
     layer.build((2, 6, 6, 4))
     with pytest.raises(UnsupportedError, match="overrides 'call'"):
         cs.layers.fold(layer)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_normalisation_in_float64(axis: int) -> None:
+    """Keras's own rounds to float32."""
+    x = np.random.default_rng(0).normal(2, 3, size=(4, 5, 6, 3))
+    with wide():
+        norm = BranchNormalization(axis=axis, dtype="float64", momentum=0.75, scale=axis == 1)
+        outputs = as_numpy(norm(x, training=True))
+        others = tuple(a for a in range(4) if a != axis % 4)
+        mean, variance = x.mean(others, keepdims=True), x.var(others, keepdims=True)
+        np.testing.assert_allclose(outputs, (x - mean) / np.sqrt(variance + norm.epsilon), 1e-12)
+        moving = 0.25 * mean.ravel(), 0.75 + 0.25 * variance.ravel()
+        for variable, expected in zip(
+            (norm.moving_mean, norm.moving_variance), moving, strict=True
+        ):
+            np.testing.assert_allclose(as_numpy(variable), expected, 1e-12)
+        shape = mean.shape
+        mean, variance = (each.reshape(shape) for each in moving)
+        expected = (x - mean) / np.sqrt(variance + norm.epsilon)
+        np.testing.assert_allclose(as_numpy(norm(x)), expected, 1e-12)

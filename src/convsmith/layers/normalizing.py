@@ -17,12 +17,12 @@ class BranchNormalization(keras.layers.BatchNormalization):
         """Return the normalised inputs; in training, keep their moments."""
         if self.compute_dtype != "float64":
             return super().call(inputs, training=training, mask=mask)
-        mean, variance = map(ops.convert_to_tensor, (self.moving_mean, self.moving_variance))
+        kept: list[Any] = [self.moving_mean, self.moving_variance]
+        mean, variance = map(ops.convert_to_tensor, kept)
         if training and self.trainable:
-            kept = ((self.moving_mean, mean), (self.moving_variance, variance))
             mean, variance = ops.moments(inputs, axes=self._reduction_axes)
-            for (variable, old), new in zip(kept, (mean, variance), strict=True):
-                variable.assign(old * self.momentum + new * (1.0 - self.momentum))
+            for variable, new in zip(kept, (mean, variance), strict=True):
+                variable.assign(variable * self.momentum + new * (1.0 - self.momentum))
         scale = 1 / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
             scale = scale * self.gamma

@@ -334,7 +334,7 @@ def _one_strided_tap(form: Form) -> bool:
     Unequal strides do so on processors with AVX-512; those without do for few channels.
     """
     rows, columns = (w.stride for w in form.windows[-2:]) if form.rank > 1 else (1, 1)
-    unsafe = rows != columns or (rows > 1 and form.depth_size < 8)
+    unsafe = rows != columns or (rows > 1 and (form.depth_size or 1) < 8)
     return unsafe and all(w.taps == 1 for w in form.windows)
 
 
