@@ -47,8 +47,10 @@ def number(value: int) -> Any:
 class Loop:
     """The inside of a loop: where it is, and the values that go around."""
 
-    def __init__(self, index: Any, values: list[Any]) -> None:
+    def __init__(self, index: Any, step: Any, values: list[Any]) -> None:
         self.index = index
+        self.step = step
+        """How far the next round is."""
         self.values = values
         """What the next round, or the end, is given."""
 
@@ -91,9 +93,9 @@ class Emitter:
             phi.add_incoming(value, before)
         b.cbranch(b.icmp_signed("<", index, stop), body, end)
         b.position_at_end(body)
-        inside = Loop(index, list(around))
+        inside = Loop(index, step, list(around))
         yield inside
-        index.add_incoming(b.add(index, step), b.block)
+        index.add_incoming(b.add(index, inside.step), b.block)
         for phi, value in zip(around, inside.values, strict=True):
             phi.add_incoming(value, b.block)
         b.branch(head)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from convsmith.images import fourier, portable, portable_tiles, running
 from convsmith.images.plane import OUTSIDE, Plane, nowhere, straight
 from convsmith.images.planning import KernelPlan
-from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
+from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, SIZES, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
 from convsmith.images.running import Running
@@ -37,6 +37,10 @@ Array = NDArray[Any]
 
 MOST_AT_ONCE = 7
 """Extremes of so many entries take less than two passes of fewer."""
+
+FEW_ROWS = 36
+"""Columns of more rows times bytes are read row by row: where rows are a power of two apart, the
+smallest cache holds few entries of a column together."""
 
 FEW_CHANNELS = 16
 """Rows of pixels with more channels are filtered as columns: a row's windows lie far apart."""
@@ -281,6 +285,15 @@ def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
             return [chain], [np.zeros(stage.count) for stage in chain]
         chains: list[list[Stage]] = []
         numbers: list[Array] = []
+        if (
+            plan.source == plan.work
+            and down.shape[1] == 1
+            and 1 < len(down) <= FEW_ROWS // SIZES[plan.work]
+        ):
+            # What needs no conversion is read in the image, column by column.
+            first = Stage(len(down), 1, None, plan.semiring, plan.mirrored[0])
+            last = Stage(1, len(across), None, plan.semiring, plan.mirrored[1])
+            return [[first, last]], [down[:, 0], across[:, 0]]
         for term in range(down.shape[1]):
             chains.append(
                 [

@@ -35,6 +35,9 @@ ROW_BYTES = 24_576
 MOST_UNIT = 1 << 14
 """Pixels of very many channels needn't be whole vectors: tiles would outgrow every cache."""
 
+PIECE = 4096
+"""How many bytes of a row of sums of columns are kept at a time."""
+
 BLOCK_BYTES = 400_000
 """What blocks may take together of the second cache, of which processors have a megabyte or so."""
 
@@ -66,16 +69,25 @@ class Tiling:
         return TILE_ROWS if self.high < TILE_ROWS // 2 else 2 * TILE_ROWS
 
     @property
-    def tile_columns(self) -> int:
-        """How many entries of a row a tile writes: whole vectors, whole pixels."""
+    def unit(self) -> int:
+        """Tiles are multiples of so many entries wide: whole vectors, whole pixels."""
         widest = max(blocking(s).vectors for term in self.program.terms for s in term)
         unit = math.lcm(self.lanes * widest, self.program.step)
-        if unit > MOST_UNIT:
-            unit = self.program.step
+        return self.program.step if unit > MOST_UNIT else unit
+
+    @property
+    def tile_columns(self) -> int:
+        """How many entries of a row a tile writes at most."""
+        unit = self.unit
         # By lines, the first block is used one row at a time.
         block = BLOCK_BYTES // (self.blocks - self.by_lines)
         row = min(ROW_BYTES, block // (self.tile_rows + self.high))
         return max(row // SIZES[self.program.work] // unit, 1) * unit
+
+    @property
+    def piece(self) -> int:
+        """How long sums of columns are that wait for sums of rows in the smallest cache."""
+        return max(PIECE // SIZES[self.program.work] // self.unit, 1) * self.unit
 
     @property
     def block_stride(self) -> int:
@@ -242,7 +254,8 @@ class _Writer:
         columns, across = self.fields["columns"], number(tiling.tile_columns)
         height = number(tiling.tile_rows)
         with e.loop(number(0), columns, across) as along:
-            width = e.smaller(across, b.sub(columns, along.index))
+            width = e.smaller(across, b.sub(self._stop(along.index), along.index))
+            along.step = width
             with e.loop(first, last, height) as down:
                 rows = e.smaller(height, b.sub(last, down.index))
                 topmost = b.icmp_signed("==", down.index, first)
@@ -251,6 +264,22 @@ class _Writer:
             b.fence("seq_cst")
         b.ret_void()
         return self.module
+
+    def _stop(self, column: Any) -> Any:
+        """Return where a tile from a column on has to stop.
+
+        Tiles at the edges are narrow, since they are copied; those inside are read in the image.
+        """
+        e, program, f = self.emitter, self.program, self.fields
+        b, step, unit = e.builder, number(program.step), number(Tiling(program).unit)
+        if program.source != program.work:
+            return f["columns"]
+        more = b.add(b.mul(f["first_column"], step), b.sub(unit, number(1)))
+        inner = b.mul(b.sdiv(more, unit), unit)
+        last = b.mul(b.sub(f["last_column"], number(program.margin[1])), step)
+        outer = b.mul(b.sdiv(e.larger(last, number(0)), unit), unit)
+        behind = b.select(b.icmp_signed("<", column, outer), outer, f["columns"])
+        return e.smaller(b.select(b.icmp_signed("<", column, inner), inner, behind), f["columns"])
 
     def _tile(self, row: Any, column: Any, rows: Any, columns: Any, topmost: Any) -> None:
         e, program = self.emitter, self.program
@@ -272,6 +301,10 @@ class _Writer:
             sink = _ImageSink(program, self.fields, row, column)
             self._pass(program.terms[0][0], kernels[0][0]).write(source, sink, rows, columns)
             return
+        if program.down_first:
+            source = self._loaded(row, b.add(rows, number(high)), pixel, pixels)
+            self._down_first(source, row, column, rows, columns)
+            return
         for index in range(len(program.terms)):
             self._keep(self.block[1 + index], topmost)
         # Row by row, so that what is loaded is still in the smallest cache.
@@ -288,6 +321,26 @@ class _Writer:
                 total = self.block[-1]
             last = self._pass(down, kernels[index][-1])
             last.write(self._block(1 + index), final, rows, columns)
+
+    def _down_first(self, source: Source, row: Any, column: Any, rows: Any, columns: Any) -> None:
+        """Write the sums of columns, some rows and some of their length at a time, then of rows."""
+        e, program = self.emitter, self.program
+        b, (down, across) = e.builder, program.terms[0]
+        kernels, block = self._kernels()[0], self._block(1)
+        more = number((across.columns - 1) * program.step)
+        high, length = number(blocking(down).rows), number(Tiling(program).piece)
+        with e.loop(number(0), rows, high) as below:
+            few = e.smaller(high, b.sub(rows, below.index))
+            with e.loop(number(0), columns, length) as along:
+                width = e.smaller(length, b.sub(columns, along.index))
+                corner = b.add(b.mul(below.index, source.stride), along.index)
+                part = Source(e.address(source.pointer, corner, program.work), source.stride)
+                sink = _BlockSink(program, block.pointer, down)
+                self._pass(down, kernels[0]).write(part, sink, few, b.add(width, more))
+                end = _ImageSink(
+                    program, self.fields, b.add(row, below.index), b.add(column, along.index)
+                )
+                self._pass(across, kernels[1]).write(block, end, few, width)
 
     def _along(
         self, index: int, source: Source, place: Any, columns: Any, kernels: list[Any]

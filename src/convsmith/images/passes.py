@@ -36,8 +36,10 @@ def blocking(stage: Stage) -> Blocking:
         return Blocking(min(8, 1 << (stage.rows.bit_length() - 1)), 2)
     if stage.columns == 1:
         return Blocking(4, 4 if many else 2)
-    looped = stage.taps is None and stage.count > MOST_UNROLLED
-    return Blocking(2, 4) if looped and not many else Blocking(4, 2)
+    if many or (stage.semiring in FLAT and (stage.taps or stage.count <= MOST_UNROLLED)):
+        return Blocking(4, 2)
+    # Rows a power of two apart share few places of the cache, which more of them would overfill.
+    return Blocking(2, 4)
 
 
 class Sink:

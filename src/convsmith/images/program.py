@@ -83,7 +83,8 @@ class Program:
     step: int
     """How many entries neighbouring pixels are apart: the channels."""
     terms: tuple[tuple[Stage, ...], ...]
-    """Sums of chains of passes: one pass alone, or some along rows and one along columns."""
+    """Sums of chains of passes: one pass alone, or some along rows and one along columns; or a
+    single chain of one along columns and one along rows, of what needn't be converted."""
     rounding: str = "even"
     fused: bool = True
     scaled: bool = False
@@ -106,6 +107,12 @@ class Program:
     def whole(self) -> bool:
         """Whether sums are of whole numbers."""
         return self.work in NARROW and self.terms[0][0].semiring == "sum_product"
+
+    @property
+    def down_first(self) -> bool:
+        """Whether columns are summed before rows, which takes a few rows of memory."""
+        first = self.terms[0][0]
+        return len(self.terms[0]) > 1 and first.rows > 1
 
     @property
     def margin(self) -> tuple[int, int]:
