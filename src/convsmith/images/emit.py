@@ -264,6 +264,7 @@ class Emitter:
         """Return a vector in another dtype; to integers rounded and saturated, NaN to zero.
 
         `bounded` says that what becomes an integer is a number below 2**31, which is faster.
+        Integers are taken for numbers that the other ones have.
         """
         if source == target:
             return value
@@ -273,6 +274,8 @@ class Emitter:
         vector, b = self.vector(target), self.builder
         if kind != "f" and to_kind != "f" and size < to_size:
             return b.sext(value, vector) if kind == "i" else b.zext(value, vector)
+        if kind != "f" and to_kind != "f":
+            return b.trunc(value, vector) if size > to_size else value
         if kind == "f" and to_kind == "f":
             return b.fptrunc(value, vector) if size > to_size else b.fpext(value, vector)
         if to_kind == "f":

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from convsmith.images import fourier, portable, portable_tiles, running
 from convsmith.images.plane import OUTSIDE, Plane, nowhere, straight
-from convsmith.images.planning import KernelPlan
-from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, SIZES, Program, Stage
+from convsmith.images.planning import KernelPlan, columns_first
+from convsmith.images.program import FIRST, FLAT, MOST_UNROLLED, Program, Stage
 from convsmith.images.region import Region, places_of
 from convsmith.images.requests import Edges
 from convsmith.images.running import Running
@@ -38,9 +38,7 @@ Array = NDArray[Any]
 MOST_AT_ONCE = 7
 """Extremes of so many entries take less than two passes of fewer."""
 
-FEW_ROWS = 36
-"""Columns of more rows times bytes are read row by row: where rows are a power of two apart, the
-smallest cache holds few entries of a column together."""
+NO_EDGES = Edges((), 0.0)
 
 FEW_CHANNELS = 16
 """Rows of pixels with more channels are filtered as columns: a row's windows lie far apart."""
@@ -200,7 +198,7 @@ def _jobs(
     for plan, result in each:
         rows, row_scale = places_of(plan, edges, region, 0)
         columns, column_scale = places_of(plan, edges, region, 1)
-        chains, numbers = _chains(plan)
+        chains, numbers = _chains(plan, edges)
         target = result.reshape(result.shape[0], -1)
         plane = Plane(rows_of, target, rows, columns, numbers, edges.value, row_scale, column_scale)
         jobs.append((_program(plan, source.shape[-1], chains, edges), plane))
@@ -212,9 +210,9 @@ def _padded_sums(plan: KernelPlan, tile: Array) -> Array:
     alone = replace(plan, method="direct", source=tile.dtype.name, target=plan.work, bounded=False)
     shape = tuple(n - k + 1 for n, k in zip(tile.shape, plan.shape, strict=True))
     result = np.empty(shape, plan.work)
-    chains, numbers = _chains(alone)
+    chains, numbers = _chains(alone, NO_EDGES)
     plane = Plane(tile, result, straight(tile.shape[0]), straight(tile.shape[1]), numbers)
-    execute([(_program(alone, 1, chains, Edges((), 0.0)), plane)], 1)
+    execute([(_program(alone, 1, chains, NO_EDGES), plane)], 1)
     return result
 
 
@@ -259,7 +257,9 @@ def _apply_volume(
         total[...] = FIRST[plan.semiring]
         for tap in range(plan.shape[0]):
             at = depth.places[z + tap]
-            chains, numbers = _chains(replace(part, kernel=plan.kernel[tap], method="direct"))
+            chains, numbers = _chains(
+                replace(part, kernel=plan.kernel[tap], method="direct"), inner
+            )
             plane = Plane(
                 source[max(at, 0)].reshape(source.shape[1], -1), total,
                 nowhere(len(rows)) if at == OUTSIDE else rows, columns, numbers, edges.value,
@@ -275,7 +275,7 @@ def _apply_volume(
         execute([(last, plane)], workers)
 
 
-def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
+def _chains(plan: KernelPlan, edges: Edges) -> tuple[list[list[Stage]], list[Array]]:
     """Return the passes over a plane, and their numbers."""
     if plan.method == "separable":
         down, across = plan.lines
@@ -285,12 +285,7 @@ def _chains(plan: KernelPlan) -> tuple[list[list[Stage]], list[Array]]:
             return [chain], [np.zeros(stage.count) for stage in chain]
         chains: list[list[Stage]] = []
         numbers: list[Array] = []
-        if (
-            plan.source == plan.work
-            and down.shape[1] == 1
-            and 1 < len(down) <= FEW_ROWS // SIZES[plan.work]
-        ):
-            # What needs no conversion is read in the image, column by column.
+        if columns_first(plan, edges):
             first = Stage(len(down), 1, None, plan.semiring, plan.mirrored[0])
             last = Stage(1, len(across), None, plan.semiring, plan.mirrored[1])
             return [[first, last]], [down[:, 0], across[:, 0]]

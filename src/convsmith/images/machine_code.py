@@ -272,7 +272,7 @@ class _Writer:
         """
         e, program, f = self.emitter, self.program, self.fields
         b, step, unit = e.builder, number(program.step), number(Tiling(program).unit)
-        if program.source != program.work:
+        if program.source != program.read_as:
             return f["columns"]
         more = b.add(b.mul(f["first_column"], step), b.sub(unit, number(1)))
         inner = b.mul(b.sdiv(more, unit), unit)
@@ -334,9 +334,10 @@ class _Writer:
             with e.loop(number(0), columns, length) as along:
                 width = e.smaller(length, b.sub(columns, along.index))
                 corner = b.add(b.mul(below.index, source.stride), along.index)
-                part = Source(e.address(source.pointer, corner, program.work), source.stride)
+                part = Source(e.address(source.pointer, corner, program.source), source.stride)
                 sink = _BlockSink(program, block.pointer, down)
-                self._pass(down, kernels[0]).write(part, sink, few, b.add(width, more))
+                first = self._pass(down, kernels[0], program.source)
+                first.write(part, sink, few, b.add(width, more))
                 end = _ImageSink(
                     program, self.fields, b.add(row, below.index), b.add(column, along.index)
                 )
@@ -358,9 +359,9 @@ class _Writer:
             self._pass(stage, kernel).write(source, sink, number(1), width)
             source = Source(place, number(Tiling(program).block_stride))
 
-    def _pass(self, stage: Stage, kernel: Any) -> Pass:
+    def _pass(self, stage: Stage, kernel: Any, reads: str | None = None) -> Pass:
         program = self.program
-        return Pass(self.emitter, stage, program.work, program.step, program.fused, kernel)
+        return Pass(self.emitter, stage, program.work, program.step, program.fused, kernel, reads)
 
     def _block(self, index: int) -> Source:
         return Source(self.block[index], number(Tiling(self.program).block_stride))
@@ -397,7 +398,7 @@ class _Writer:
         e, program, f = self.emitter, self.program, self.fields
         b = e.builder
         block = self._block(0)
-        if program.source != program.work:
+        if program.source != program.read_as:
             self._load(row, rows, pixel, pixels, self.block[0])
             return block
         inside = [
@@ -430,9 +431,10 @@ class _Writer:
         last = e.smaller(e.larger(f["last_column"], first), end)
         step = number(program.step)
         entry = b.load(f["fill"], typ=e.vector(program.work).element)
-        fill = e.splat(entry)
+        fill = e.convert(e.splat(entry), program.work, program.read_as)
         with e.loop(number(0), rows, number(1)) as loop:
-            line = _in_block(program, e, block, loop.index, number(0))
+            start = b.mul(loop.index, number(Tiling(program).block_stride))
+            line = e.address(block, start, program.read_as)
             place = e.address(f["row_map"], b.add(row, loop.index), "float64")
             from_row = b.load(place, typ=INT64)
             with b.if_else(b.icmp_signed("<", from_row, number(0))) as (outside, inside):
@@ -448,7 +450,7 @@ class _Writer:
                     begin = b.mul(b.sub(first, pixel), step)
                     self._copy(
                         e.address(start, shift, program.source),
-                        e.address(line, begin, program.work),
+                        e.address(line, begin, program.read_as),
                         b.mul(b.sub(last, first), step),
                         fill,
                     )
@@ -460,7 +462,7 @@ class _Writer:
         with e.loop(low, high, number(1)) as loop:
             place = e.address(self.fields["column_map"], loop.index, "float64")
             at = b.load(place, typ=INT64)
-            to = e.address(line, b.mul(b.sub(loop.index, pixel), step), program.work)
+            to = e.address(line, b.mul(b.sub(loop.index, pixel), step), program.read_as)
             with b.if_else(b.icmp_signed("<", at, number(0))) as (outside, inside):
                 with outside:
                     self._copy(None, to, step, fill)
@@ -481,8 +483,8 @@ class _Writer:
                 if program.ordered:
                     value = e.to_order(value, program.source, program.terms[0][0].semiring)
                 else:
-                    value = e.convert(value, program.source, program.work)
-            e.store(value, e.address(to, index, program.work), program.work, mask)
+                    value = e.convert(value, program.source, program.read_as)
+            e.store(value, e.address(to, index, program.read_as), program.read_as, mask)
 
         with e.loop(number(0), b.sub(count, number(e.lanes - 1)), lanes) as loop:
             one(loop.index, None)

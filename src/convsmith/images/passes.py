@@ -66,14 +66,16 @@ class Pass:
     """Writes one pass into a function."""
 
     def __init__(
-        self, emitter: Emitter, stage: Stage, work: str, step: int, fused: bool, kernel: Any
-    ) -> None:
+        self, emitter: Emitter, stage: Stage, work: str, step: int, fused: bool, kernel: Any,
+        reads: str | None = None,
+    ) -> None:  # fmt: skip
         self.emitter = emitter
         self.stage = stage
         self.work = work
         self.step = step
         self.fused = fused
         self.kernel = kernel
+        self.reads = reads or work
 
     def write(self, source: Source, sink: Sink, rows: Any, columns: Any) -> None:
         """Write the loops over all outputs."""
@@ -101,7 +103,7 @@ class Pass:
     ) -> None:
         e, b = self.emitter, self.emitter.builder
         corner = b.add(b.mul(row, source.stride), column)
-        base = e.address(source.pointer, corner, self.work)
+        base = e.address(source.pointer, corner, self.reads)
         places = [
             [(b.add(row, number(i)), b.add(column, number(v * e.lanes))) for v in range(vectors)]
             for i in range(rows)
@@ -287,15 +289,13 @@ class _Window:
 
     def _line(self, y: Any) -> Any:
         e = self.emitter
-        return e.address(self.base, e.builder.mul(y, self.stride), self.owner.work)
+        return e.address(self.base, e.builder.mul(y, self.stride), self.owner.reads)
 
     def _entries(self, line: Any, x: Any) -> list[Any]:
-        e, work = self.emitter, self.owner.work
-        start = e.address(line, e.builder.mul(x, number(self.owner.step)), work)
-        return [
-            e.load(e.address(start, number(v * e.lanes), work), work, self.mask)
-            for v in range(self.vectors)
-        ]
+        e, work, reads = self.emitter, self.owner.work, self.owner.reads
+        start = e.address(line, e.builder.mul(x, number(self.owner.step)), reads)
+        places = [e.address(start, number(v * e.lanes), reads) for v in range(self.vectors)]
+        return [e.convert(e.load(place, reads, self.mask), reads, work) for place in places]
 
     def _weight(self, index: Any) -> Any:
         e, work = self.emitter, self.owner.work

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convsmith import kernels
 from convsmith.errors import ArgumentError, compose
-from convsmith.images.program import LIMITS, NARROW, WIDE
+from convsmith.images.program import LIMITS, NARROW, SIZES, WIDE
 from convsmith.images.requests import Edges, Request
 from convsmith.images.running import Box, box_for
 from convsmith.images.whole import whole
@@ -37,6 +37,14 @@ WHOLE_FLOAT32 = 2**24
 """Up to here float32 holds every whole number."""
 
 
+FEW_ROWS = 36
+"""Columns of more rows times bytes are read row by row: where rows are a power of two apart, the
+smallest cache holds few entries of a column together."""
+
+QUICK = ("uint8", "int8")
+"""Dtypes that are converted again for each few rows of results sooner than kept converted."""
+
+
 @dataclass(frozen=True)
 class KernelPlan:
     """How one kernel is applied."""
@@ -53,6 +61,8 @@ class KernelPlan:
     bounded: bool
     rounding: str
     fused: bool
+    plain: bool
+    """Whether sums are rounded as if added tap by tap, along rows first."""
     semiring: str
     mirrored: tuple[int, ...]
     """For each line 1 or -1 if pairs of its entries are added, or subtracted, first."""
@@ -126,6 +136,7 @@ def plain_plan(wanted: Request, index: int, kernel: Array) -> KernelPlan:
         kernel=kernel,
         rounding=wanted.convention.rounding,
         fused=wanted.convention.fused,
+        plain=wanted.convention.plain,
         semiring="sum_product",
         mirrored=(0,) * kernel.ndim,
         shift=0,
@@ -140,7 +151,7 @@ def refined(plan: KernelPlan, wanted: Request) -> KernelPlan:
     if wanted.convention.work is not None or plan.method == "running":
         return plan
     by_lines = plan.method == "separable"
-    if plan.kernel.ndim <= 2 and plan.method != "fourier" and _held(wanted.edges, plan.source):
+    if plan.kernel.ndim <= 2 and plan.method != "fourier" and held(wanted.edges, plan.source):
         found = whole(plan.kernel, plan.source, plan.target, plan.rounding, by_lines)
         if found is not None:
             numbers = found.numbers
@@ -154,8 +165,19 @@ def refined(plan: KernelPlan, wanted: Request) -> KernelPlan:
     return replace(plan, mirrored=tuple(map(symmetry, lines)) or plan.mirrored)
 
 
-def _held(edges: Edges, source: str) -> bool:
-    """Whether what lies beyond the edges is among an image's own numbers."""
+def columns_first(plan: KernelPlan, edges: Edges) -> bool:
+    """Whether columns are summed before rows, read and converted where they lie in the image."""
+    down, _ = plan.lines
+    if down.shape[1] > 1 or not 1 < len(down) <= FEW_ROWS // SIZES[plan.work]:
+        return False
+    if plan.source == plan.work:
+        return True
+    exact = plan.work in NARROW or not plan.plain
+    return exact and plan.source in QUICK and held(edges, plan.source)
+
+
+def held(edges: Edges, source: str) -> bool:
+    """Whether what lies beyond the edges is among an image's own numbers, and nothing rescaled."""
     if any("renormalize" in mode for mode in edges.modes) or source not in LIMITS:
         return False
     low, high = LIMITS[source]

@@ -84,7 +84,7 @@ class Program:
     """How many entries neighbouring pixels are apart: the channels."""
     terms: tuple[tuple[Stage, ...], ...]
     """Sums of chains of passes: one pass alone, or some along rows and one along columns; or a
-    single chain of one along columns and one along rows, of what needn't be converted."""
+    single chain of one along columns, which converts what it reads, and one along rows."""
     rounding: str = "even"
     fused: bool = True
     scaled: bool = False
@@ -113,6 +113,11 @@ class Program:
         """Whether columns are summed before rows, which takes a few rows of memory."""
         first = self.terms[0][0]
         return len(self.terms[0]) > 1 and first.rows > 1
+
+    @property
+    def read_as(self) -> str:
+        """The dtype in which tiles are read: the image's, or the arithmetic's after a copy."""
+        return self.source if self.down_first else self.work
 
     @property
     def margin(self) -> tuple[int, int]:

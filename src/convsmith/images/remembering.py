@@ -34,7 +34,7 @@ class _Call:
         chosen = tuple(options.values())
         kinds = tuple(map(type, chosen))
         if not set(kinds) <= SIMPLE:
-            chosen = tuple(map(_frozen, chosen))
+            chosen = tuple(o if type(o) in SIMPLE else _frozen(o) for o in chosen)
         self.key = shape, dtype, _frozen(kernel), tuple(options), chosen, kinds
         self._hash = hash(self.key)
 
