@@ -195,7 +195,9 @@ def test_nothing_is_warned_of() -> None:
     image[0, 0] = 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        images.masked(da.from_array(image, chunks=5), np.ones((3, 3))).compute()
+        found = images.masked(da.from_array(image, chunks=5), np.ones((3, 3))).compute()
+    assert found[1, 1] == 9.0  # What is there, for the whole of the kernel.
+    assert np.isnan(found[5, 5])
 
 
 @pytest.mark.parametrize(

@@ -285,17 +285,12 @@ def _chains(plan: KernelPlan, edges: Edges) -> tuple[list[list[Stage]], list[Arr
             return [chain], [np.zeros(stage.count) for stage in chain]
         chains: list[list[Stage]] = []
         numbers: list[Array] = []
+        below = Stage(len(down), 1, None, plan.semiring, plan.mirrored[0])
+        along = Stage(1, len(across), None, plan.semiring, plan.mirrored[1])
         if columns_first(plan, edges):
-            first = Stage(len(down), 1, None, plan.semiring, plan.mirrored[0])
-            last = Stage(1, len(across), None, plan.semiring, plan.mirrored[1])
-            return [[first, last]], [down[:, 0], across[:, 0]]
+            return [[below, along]], [down[:, 0], across[:, 0]]
         for term in range(down.shape[1]):
-            chains.append(
-                [
-                    Stage(1, len(across), None, plan.semiring, plan.mirrored[1]),
-                    Stage(len(down), 1, None, plan.semiring, plan.mirrored[0]),
-                ]
-            )
+            chains.append([along, below])
             numbers += [across[:, term], down[:, term]]
         return chains, numbers
     stage, numbers_of = _whole(plan, plan.kernel)

@@ -301,9 +301,9 @@ class _Writer:
             sink = _ImageSink(program, self.fields, row, column)
             self._pass(program.terms[0][0], kernels[0][0]).write(source, sink, rows, columns)
             return
-        if program.down_first:
+        if program.columns_first:
             source = self._loaded(row, b.add(rows, number(high)), pixel, pixels)
-            self._down_first(source, row, column, rows, columns)
+            self._columns_first(source, row, column, rows, columns)
             return
         for index in range(len(program.terms)):
             self._keep(self.block[1 + index], topmost)
@@ -322,7 +322,9 @@ class _Writer:
             last = self._pass(down, kernels[index][-1])
             last.write(self._block(1 + index), final, rows, columns)
 
-    def _down_first(self, source: Source, row: Any, column: Any, rows: Any, columns: Any) -> None:
+    def _columns_first(
+        self, source: Source, row: Any, column: Any, rows: Any, columns: Any
+    ) -> None:
         """Write the sums of columns, some rows and some of their length at a time, then of rows."""
         e, program = self.emitter, self.program
         b, (down, across) = e.builder, program.terms[0]

@@ -41,7 +41,7 @@ FEW_ROWS = 36
 """Columns of more rows times bytes are read row by row: where rows are a power of two apart, the
 smallest cache holds few entries of a column together."""
 
-QUICK = ("uint8", "int8")
+SMALL_SOURCES = ("uint8", "int8")
 """Dtypes that are converted again for each few rows of results sooner than kept converted."""
 
 
@@ -173,7 +173,7 @@ def columns_first(plan: KernelPlan, edges: Edges) -> bool:
     if plan.source == plan.work:
         return True
     exact = plan.work in NARROW or not plan.plain
-    return exact and plan.source in QUICK and held(edges, plan.source)
+    return exact and plan.source in SMALL_SOURCES and held(edges, plan.source)
 
 
 def held(edges: Edges, source: str) -> bool:

@@ -109,7 +109,7 @@ class Program:
         return self.work in NARROW and self.terms[0][0].semiring == "sum_product"
 
     @property
-    def down_first(self) -> bool:
+    def columns_first(self) -> bool:
         """Whether columns are summed before rows, which takes a few rows of memory."""
         first = self.terms[0][0]
         return len(self.terms[0]) > 1 and first.rows > 1
@@ -117,7 +117,7 @@ class Program:
     @property
     def read_as(self) -> str:
         """The dtype in which tiles are read: the image's, or the arithmetic's after a copy."""
-        return self.source if self.down_first else self.work
+        return self.source if self.columns_first else self.work
 
     @property
     def margin(self) -> tuple[int, int]:
